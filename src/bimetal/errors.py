@@ -1,0 +1,76 @@
+"""Everything bimetal raises on purpose.
+
+::
+
+    BimetalError
+    ├── DataError (ValueError)          a table or an argument does not fit
+    │   ├── ColumnError                 a column is missing, doubled, or of the wrong type
+    │   ├── MissingValueError           a missing value where the model has no bit for it
+    │   └── NotFiniteError              an infinite value
+    ├── ProgramError (ValueError)       a Program that contradicts itself
+    ├── FormatError (ValueError)        a .bimetal file that is damaged or hostile
+    ├── IsaError (ValueError)           an instruction set that is unknown or not on this machine
+    ├── TrainingError (RuntimeError)    training went wrong (a non-finite loss, say)
+    └── MissingExtraError (ImportError) a package of an optional extra is not installed
+
+Each message says what was expected, what came, and what to do next.
+"""
+
+__all__ = [
+    "BimetalError",
+    "ColumnError",
+    "DataError",
+    "FormatError",
+    "IsaError",
+    "MissingExtraError",
+    "MissingValueError",
+    "NotFiniteError",
+    "ProgramError",
+    "TrainingError",
+]
+
+
+class BimetalError(Exception):
+    """Base of every error that bimetal raises on purpose."""
+
+
+class DataError(BimetalError, ValueError):
+    """A table or an argument does not fit what was asked of it."""
+
+
+class ColumnError(DataError):
+    """A column is missing, doubled, or of a type that cannot be used."""
+
+
+class MissingValueError(DataError):
+    """A missing value in a column that the model has no missing bit for."""
+
+
+class NotFiniteError(DataError):
+    """An infinite value in a table or a target."""
+
+
+class ProgramError(BimetalError, ValueError):
+    """A Program whose parts contradict each other."""
+
+
+class FormatError(BimetalError, ValueError):
+    """A .bimetal file that is truncated, damaged or hostile."""
+
+
+class IsaError(BimetalError, ValueError):
+    """An instruction set that is unknown, or that this machine lacks."""
+
+
+class TrainingError(BimetalError, RuntimeError):
+    """Training cannot go on: the loss is not finite, for example."""
+
+
+class MissingExtraError(BimetalError, ImportError):
+    """A package that belongs to an optional extra is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{package}', which is not installed; "
+            f"install it with: pip install 'bimetal[{extra}]'"
+        )
