@@ -11,7 +11,7 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bimetal.bits import pack, unpack, xor_popcount
+from bimetal.bits import pack, xor_popcount
 from bimetal.errors import DataError
 from bimetal.program import EQ, GE, Dense, Encode, Link, Op, Program, Readout, Rules
 
@@ -115,7 +115,8 @@ def _link(op: Link, points: NDArray[np.int32]) -> NDArray[np.float32]:
     z = op.offset + op.scale * points.astype(np.float64)
     match op.kind:
         case "identity":
-            return z.astype(np.float32)
+            with np.errstate(over="ignore"):  # beyond float32 an answer is infinite, by definition
+                return z.astype(np.float32)
         case "sigmoid":
             return _sigmoid(z[:, 0])
         case "softmax":

@@ -1,0 +1,58 @@
+// Laying out the constants of a Program for the kernels: done once, when an engine is built.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "plan.hpp"
+
+namespace bimetal {
+
+// An array as it comes from Python: not owned.
+template <class T>
+struct Span {
+    const T* data;
+    std::size_t n;
+    const T& operator[](std::size_t i) const { return data[i]; }
+};
+
+// Keeps copies of constants, each on a cache line of its own, for as long as the engine lives.
+class Arena {
+   public:
+    template <class T>
+    const T* keep(const std::vector<T>& values) {
+        const std::size_t n_bytes = values.size() * sizeof(T);
+        void* block = ::operator new(n_bytes + 64, std::align_val_t{64});  // kernels may read one vector beyond
+        blocks_.emplace_back(block);
+        std::memset(static_cast<char*>(block) + n_bytes, 0, 64);
+        if (n_bytes) std::memcpy(block, values.data(), n_bytes);
+        return static_cast<const T*>(block);
+    }
+
+   private:
+    struct Free {
+        void operator()(void* block) const { ::operator delete(block, std::align_val_t{64}); }
+    };
+    std::vector<std::unique_ptr<void, Free>> blocks_;
+};
+
+// Where the bits of one value stand, in either form.
+struct BitsAt {
+    std::size_t n_bits, word, plane;
+};
+
+EncodePlan lay_out_encode(Arena&, std::size_t n_columns, Span<std::uint16_t> column, Span<std::uint8_t> kind,
+                          Span<float> value, Span<std::uint16_t> special_column, Span<float> special_value);
+// weights: n_out rows of ceil(n_in / groups / 8) bytes
+DensePlan lay_out_dense(Arena&, std::size_t n_in, std::size_t groups, Span<std::uint8_t> weights,
+                        Span<std::int32_t> thresholds);
+RulesPlan lay_out_rules(Arena&, std::size_t n_in, Span<std::uint16_t> literals, Span<std::uint8_t> fan_in);
+// weights: n_outputs rows, one weight for each bit of all inputs
+ReadoutPlan lay_out_readout(Arena&, const std::vector<BitsAt>& inputs, Span<std::int32_t> weights,
+                            Span<std::int32_t> bias);
+LinkPlan lay_out_link(Arena&, LinkKind kind, Span<double> scale, Span<double> offset, Span<std::int32_t> knots,
+                      Span<float> values);
+
+}  // namespace bimetal

@@ -1,0 +1,93 @@
+"""What a Program costs: bits, bytes and operations, operation by operation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from bimetal.ops import Dense, Encode, Link, Op, Readout, Rules, Value
+
+__all__ = ["Cost", "CostRow", "cost_of"]
+
+
+@dataclass(frozen=True)
+class CostRow:
+    """What one operation costs for one row: its sizes, its bytes, its work (see `Cost`)."""
+
+    op: str
+    n_in: int
+    n_out: int
+    binary_weights: int
+    bytes: int
+    bit_ops: int
+    int_ops: int
+    float_ops: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Size and work of a Program.
+
+    Attributes
+    ----------
+    rows : tuple of CostRow
+        One row an operation, then one for the golden vectors.
+    bits : int
+        Binary weights, one bit each.
+    bytes : int
+        Bytes of all arrays: the file on disk but for its header.
+    bit_ops : int
+        XOR-popcount-accumulates (one a synapse) and literal tests for one row.
+    int_ops, float_ops : int
+        Integer additions, and float comparisons and formula steps, for one row.
+    """
+
+    rows: tuple[CostRow, ...]
+
+    @property
+    def bits(self) -> int:
+        """Binary weights, one bit each."""
+        return sum(row.binary_weights for row in self.rows)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(row.bytes for row in self.rows)
+
+    @property
+    def bit_ops(self) -> int:
+        """Bit operations for one row."""
+        return sum(row.bit_ops for row in self.rows)
+
+    @property
+    def int_ops(self) -> int:
+        """Integer additions for one row."""
+        return sum(row.int_ops for row in self.rows)
+
+    @property
+    def float_ops(self) -> int:
+        """Float comparisons and formula steps for one row."""
+        return sum(row.float_ops for row in self.rows)
+
+
+def cost_of(op: Op, values: Sequence[Value], made: Value) -> CostRow:
+    """Return what `op` costs when it reads from `values` and makes `made`."""
+    size = sum(array.nbytes for array in op.arrays().values())
+    name = type(op).__name__.lower()
+    match op:
+        case Encode():
+            return CostRow(name, values[0].n, made.n, 0, size, 0, 0, made.n)
+        case Dense():
+            synapses = made.n * (op.n_in // op.groups)
+            return CostRow(name, op.n_in, made.n, synapses, size, synapses, made.n, 0)
+        case Rules():
+            n_literals = len(op.literals)
+            n_in = values[op.input].n
+            return CostRow(name, n_in, made.n, n_literals, size, n_literals, 0, 0)
+        case Readout():
+            n_in = op.weights.shape[1]
+            return CostRow(name, n_in, made.n, 0, size, 0, n_in * made.n, 0)
+        case Link():
+            n_in = len(op.scale)
+            return CostRow(name, n_in, made.n, 0, size, 0, 0, n_in)
+        case _:
+            assert_never(op)

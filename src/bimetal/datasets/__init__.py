@@ -1,0 +1,12 @@
+"""Credit tables: real ones by name, and a simulated portfolio whose true risk is known.
+
+``load`` looks in the folder named by the environment variable ``BIMETAL_DATA``, then in the user's
+cache, then asks the publisher; every download is held to a checksum. Nothing is redistributed here.
+To add a data set, write one row in `bimetal.datasets.catalog`.
+"""
+
+from bimetal.datasets.dataset import Dataset
+from bimetal.datasets.loading import load, load_or_simulate, names
+from bimetal.datasets.simulation import simulate_credit
+
+__all__ = ["Dataset", "load", "load_or_simulate", "names", "simulate_credit"]

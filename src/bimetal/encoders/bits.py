@@ -1,0 +1,95 @@
+"""The bits of an encoding: what each asks, in words and as the rows of an `Encode`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bimetal.encoders.training import Training
+from bimetal.errors import DataError
+from bimetal.program import EQ, GE, MISSING, Encode
+
+__all__ = ["Bit", "bits_of", "to_op"]
+
+MOST_BITS = 32_768
+UNSEEN = -1.0
+
+
+@dataclass(frozen=True)
+class Bit:
+    """One test of one column."""
+
+    column: int
+    kind: int
+    value: float
+    name: str
+
+
+def bits_of(
+    training: Training,
+    cut_points: Mapping[int, NDArray[np.float32]],
+    has_missing_bit: NDArray[np.bool_],
+) -> list[Bit]:
+    """Return the bits of all columns, column by column.
+
+    Raises
+    ------
+    DataError
+        When there is none, or more than a Program can hold.
+    """
+    bits = []
+    for j, column in enumerate(training.columns):
+        bits += list(_thermometer(training, j, cut_points.get(j, np.empty(0, np.float32))))
+        bits += list(_one_hot(training, j))
+        bits += list(_specials(training, j))
+        if has_missing_bit[j]:
+            bits.append(Bit(j, MISSING, 0.0, f"{column.name} is missing"))
+    if not 0 < len(bits) <= MOST_BITS:
+        raise DataError(
+            f"1 to {MOST_BITS} bits expected, got {len(bits)}; "
+            + ("no column varies" if not bits else "lower max_bits_per_column or max_categories")
+        )
+    return bits
+
+
+def to_op(bits: Sequence[Bit], specials: Sequence[tuple[int, float]]) -> Encode:
+    """Return the bits as one operation."""
+    return Encode(
+        np.array([bit.column for bit in bits], dtype=np.uint16),
+        np.array([bit.kind for bit in bits], dtype=np.uint8),
+        np.array([bit.value for bit in bits], dtype=np.float32),
+        np.array([j for j, _ in specials], dtype=np.uint16),
+        np.array([code for _, code in specials], dtype=np.float32),
+    )
+
+
+def _thermometer(training: Training, j: int, cuts: NDArray[np.float32]) -> Iterator[Bit]:
+    column = training.columns[j]
+    for cut in cuts:
+        level = column.categories[ceil(cut)] if j in training.ordinal else _shown(cut)
+        yield Bit(j, GE, float(cut), f"{column.name} >= {level}")
+
+
+def _one_hot(training: Training, j: int) -> Iterator[Bit]:
+    column, codes = training.columns[j], training.rows[:, j]
+    if column.kind == "number":
+        return
+    kept = (training.kept or {}).get(j, ())
+    if len(kept) > 1 or (kept and (codes != kept[0])[~np.isnan(codes)].any()):
+        for code in kept:
+            yield Bit(j, EQ, float(code), f"{column.name} == {column.categories[code]}")
+    if (codes == UNSEEN).any():
+        yield Bit(j, EQ, UNSEEN, f"{column.name} is other")
+
+
+def _specials(training: Training, j: int) -> Iterator[Bit]:
+    for column, code in training.specials:
+        if column == j and (training.rows[:, j] == np.float32(code)).any():
+            yield Bit(j, EQ, code, f"{training.columns[j].name} == {_shown(code)}")
+
+
+def _shown(number: float) -> str:
+    """Show a float32 with as many digits as tell it from its neighbours."""
+    return str(np.float32(number)).removesuffix(".0")

@@ -1,0 +1,231 @@
+"""What the classifier and the regressor share: reading tables, running the recipe, running the Program."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    check_is_fitted,
+    check_random_state,
+    validate_data,
+)
+from threadpoolctl import threadpool_limits
+
+from bimetal.encoders import Encoder, TreeEncoder
+from bimetal.encoders.evaluate import evaluate
+from bimetal.encoders.training import Training
+from bimetal.errors import DataError
+from bimetal.estimators.members import MembersConfig
+from bimetal.estimators.parts import Bits, levels_of
+from bimetal.estimators.recipe import Fitted, Recipe, Rows
+from bimetal.program import Program
+from bimetal.runtime import Engine
+
+__all__ = ["BinaryEstimator", "FitReport", "RowsTable"]
+
+SAMPLE_BUDGET = 1_200_000
+"""Rows that the members see in all, at most: epochs become fewer as tables become longer."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a fit did.
+
+    Attributes
+    ----------
+    losses : dict
+        Out-of-fold loss of each part alone and of the stacked whole: mean log loss for a
+        classifier, half the mean squared error of the standardised target for a regressor.
+    weights : dict
+        Weight of each part; a part of weight 0 is not in the Program.
+    choices : dict
+        What validation chose: penalty, growth and number of trees, epochs.
+    fidelity : float or None
+        How closely the out-of-fold answers follow the teacher: 1 − mean squared difference of
+        scores over the variance of the teacher's scores; None without a teacher.
+    was_interrupted : bool
+        Whether Ctrl-C ended the search early.
+    seconds : float
+        Wall-clock time of the fit.
+    """
+
+    losses: dict[str, float]
+    weights: dict[str, float]
+    choices: dict[str, Any]
+    fidelity: float | None
+    was_interrupted: bool
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RowsTable:
+    """A table read once, from which encoders are learned on any of its rows (see `recipe.Table`)."""
+
+    encoder: Encoder
+    training: Training
+
+    def fit_encoder(self, rows: Rows) -> Encoder:
+        return clone(self.encoder).learn(self.training.take(rows))  # type: ignore[no-any-return]
+
+    def bits(self, encoder: Any, rows: Rows) -> Bits:
+        return levels_of(evaluate(encoder.op_, self.training.rows[rows]), encoder.op_)
+
+
+class BinaryEstimator(BaseEstimator):
+    """Parameters and steps common to `BinaryClassifier` and `BinaryRegressor`."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder | None = None,
+        linear: bool = True,
+        max_rules: int = 3_000,
+        hidden: Sequence[int] = (64, 64),
+        n_members: int = 8,
+        teacher: Any = "auto",
+        distil: float = 0.7,
+        surrogate: str = "clipped",
+        dropout: float = 0.1,
+        max_epochs: int = 40,
+        batch_size: int = 512,
+        learning_rate: float = 3e-3,
+        patience: int = 8,
+        n_folds: int = 5,
+        random_state: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.encoder = encoder
+        self.linear = linear
+        self.max_rules = max_rules
+        self.hidden = hidden
+        self.n_members = n_members
+        self.teacher = teacher
+        self.distil = distil
+        self.surrogate = surrogate
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.n_folds = n_folds
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def _check_table(self, X: Any, *, is_fit: bool) -> Any:
+        """Check what scikit-learn wants checked; frames keep their types, arrays become numbers."""
+        if _is_frame(X):
+            _check_feature_names(self, X, reset=is_fit)
+            _check_n_features(self, X, reset=is_fit)
+            return X
+        return validate_data(self, X, reset=is_fit, dtype="numeric", ensure_all_finite="allow-nan")
+
+    def _read(self, X: Any, y: NDArray[Any], weight: Any, task: str) -> RowsTable:
+        encoder = clone(self.encoder) if self.encoder is not None else TreeEncoder()
+        if isinstance(encoder, TreeEncoder):
+            encoder.set_params(task=task)
+        return RowsTable(encoder, encoder.read(X, y, weight))
+
+    def _recipe(self, n_rows: int, has_teacher: bool) -> Recipe:
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._check_options()
+        epochs = min(self.max_epochs, max(4, SAMPLE_BUDGET // max(1, n_rows)))
+        members = MembersConfig(
+            tuple(self.hidden), self.n_members, self.surrogate, self.dropout, epochs,
+            self.batch_size, self.learning_rate, self.patience, seed,
+        )
+        needs_rules = self.teacher == "auto" if isinstance(self.teacher, str) else False
+        distil = self.distil if has_teacher or (needs_rules and self.max_rules) else 0.0
+        return Recipe(self.linear, self.max_rules, members if self.n_members else None, distil,
+                      self.n_folds, seed)
+
+    def _check_options(self) -> None:
+        if isinstance(self.teacher, str) and self.teacher != "auto":
+            raise DataError(f"teacher must be 'auto', None or a fitted estimator, got {self.teacher!r}")
+        if not (self.linear or self.max_rules or self.n_members):
+            raise DataError("a model needs a part: set linear, max_rules or n_members")
+        if self.n_folds < 2:
+            raise DataError(f"n_folds must be at least 2, got {self.n_folds}")
+        if not 0 <= self.distil <= 1:
+            raise DataError(f"distil must lie in [0, 1], got {self.distil}")
+
+    def _finish(self, fitted: Fitted, program: Program, seconds: float) -> Self:
+        names = [part.name for part in fitted.parts]
+        self.encoder_ = fitted.encoder
+        self.program_ = program
+        self.engine_ = Engine(program)
+        self.history_ = [h.epochs for h in fitted.histories]
+        self.report_ = FitReport(
+            fitted.losses,
+            {n: float(w) for n, w in zip(names, fitted.weights, strict=True)},
+            fitted.choices,
+            _fidelity(fitted),
+            any(h.was_interrupted for h in fitted.histories),
+            seconds,
+        )
+        return self
+
+    def _provenance(self, fitted: Fitted, n_rows: int) -> dict[str, Any]:
+        params = {k: v if isinstance(v, int | float | str | bool | None) else repr(v)
+                  for k, v in self.get_params(deep=False).items()}
+        return {
+            "estimator": type(self).__name__,
+            "bimetal": version("bimetal"),
+            "parameters": params,
+            "n_rows": n_rows,
+            "losses": fitted.losses,
+            "choices": fitted.choices,
+        }
+
+    def _answers(self, X: Any) -> NDArray[np.float32]:
+        check_is_fitted(self)
+        return self.engine_.predict_proba(self._check_table(X, is_fit=False))
+
+
+def _is_frame(X: Any) -> bool:
+    return hasattr(X, "columns") or hasattr(X, "column_names") or hasattr(X, "__dataframe__")
+
+
+def _fidelity(fitted: Fitted) -> float | None:
+    if fitted.teacher_scores is None or fitted.oof_scores is None:
+        return None
+    seen = ~np.isnan(fitted.oof_scores).any(axis=1)
+    teacher, student = fitted.teacher_scores[seen], fitted.oof_scores[seen]
+    spread = float(((teacher - teacher.mean(axis=0)) ** 2).mean())
+    return 1 - float(((student - teacher) ** 2).mean()) / spread if spread > 0 else None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold torch and the linear algebra to one thread.
+
+    The matrices of a fit are small: threads would wait for each other longer than they work, and
+    the order of float additions would depend on how many cores the machine has.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def timer() -> float:
+    """Seconds on a clock that never goes back."""
+    return time.perf_counter()

@@ -1,0 +1,89 @@
+"""The linear part: points for bits, which is an additive scorecard.
+
+Ridge-penalised and fitted to the end (Newton's method for log loss, one solve for squared loss), for a
+path of penalties from strong to weak, each start warm.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit
+
+from bimetal.estimators.parts import Part
+from bimetal.estimators.tasks import Floats, Task
+
+__all__ = ["PENALTIES", "linear_part", "linear_path", "linear_scores"]
+
+PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
+_INTERCEPT_PENALTY = 1e-6
+
+
+def linear_path(
+    bits: NDArray[np.bool_],
+    targets: Floats,
+    weight: Floats,
+    task: Task,
+    penalties: Sequence[float] = PENALTIES,
+) -> list[Floats]:
+    """Fit a linear model for each penalty.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        For each penalty float64 (n_outputs, n_bits + 1), the intercept last. Several classes are
+        fitted one against the rest.
+    """
+    x = np.hstack([bits.astype(np.float32), np.ones((len(bits), 1), np.float32)])
+    solve = _ridge if task.kind == "regression" else _newton
+    outputs = [solve(x, targets[:, c], weight, penalties) for c in range(task.n_outputs)]
+    return [np.stack(coefficients) for coefficients in zip(*outputs, strict=True)]
+
+
+def linear_scores(coefficients: Floats, bits: NDArray[np.bool_]) -> Floats:
+    """Scores of rows, float64 (n_rows, n_outputs)."""
+    return bits.astype(np.float64) @ coefficients[:, :-1].T + coefficients[:, -1]
+
+
+def linear_part(coefficients: Floats) -> Part:
+    """Wrap coefficients as a part of a model."""
+    direct, bias = coefficients[:, :-1], coefficients[:, -1]
+    return Part("linear", (), direct, np.zeros((len(bias), 0)), bias)
+
+
+def _penalty(n: int, strength: float) -> Floats:
+    penalty = np.full(n, strength)
+    penalty[-1] = _INTERCEPT_PENALTY
+    return penalty
+
+
+def _gram(x: Floats, h: Floats, penalty: Floats) -> Floats:
+    gram = ((x * h[:, None].astype(np.float32)).T @ x).astype(np.float64)
+    gram[np.diag_indices_from(gram)] += penalty
+    return gram
+
+
+def _ridge(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) -> list[Floats]:
+    moment = x.T.astype(np.float64) @ (weight * y)
+    return [
+        cho_solve(cho_factor(_gram(x, weight, _penalty(x.shape[1], strength))), moment)
+        for strength in penalties
+    ]
+
+
+def _newton(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) -> list[Floats]:
+    w, path = np.zeros(x.shape[1]), []
+    for strength in penalties:
+        penalty = _penalty(x.shape[1], strength)
+        for _ in range(30):
+            p = expit(x @ w)
+            gradient = x.T.astype(np.float64) @ (weight * (p - y)) + penalty * w
+            # a floor under the curvature keeps the step finite where the classes separate
+            curvature = weight * np.maximum(p * (1 - p), 1e-4)
+            step = cho_solve(cho_factor(_gram(x, curvature, penalty)), gradient)
+            w = w - step
+            if np.abs(step).max() < 1e-3:
+                break
+        path.append(w.copy())
+    return path

@@ -1,0 +1,109 @@
+"""Binary layers. A latent weight is the parameter; its binary view is computed, never stored.
+
+`BinaryLinear` is a drop-in for `torch.nn.Linear` with ±1 weights. With `groups` > 1 it is that many
+independent layers side by side, which is how an ensemble trains in one tensor.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from bimetal.errors import DataError
+from bimetal.nn.surrogates import binarize, surrogate
+
+__all__ = ["BinaryLinear", "Sign", "clip_latent", "latent_weights"]
+
+
+class Sign(nn.Module):
+    """Binarize activations: the sign as ±1, with a named surrogate gradient.
+
+    Parameters
+    ----------
+    surrogate : str, default "clipped"
+        A name in `bimetal.nn.SURROGATES`.
+    """
+
+    def __init__(self, surrogate_name: str = "clipped") -> None:
+        super().__init__()
+        self.surrogate_name = surrogate_name
+        self._slope = surrogate(surrogate_name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return binarize(x, self._slope)
+
+    def extra_repr(self) -> str:
+        return repr(self.surrogate_name)
+
+
+class BinaryLinear(nn.Module):
+    """Linear layer with weights −1 and +1, no bias (the norm that follows has one).
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Sizes of the whole input and output.
+    groups : int, default 1
+        Independent parts: part *g* of the output reads part *g* of the input.
+    surrogate_name : str, default "clipped"
+        Gradient of the weights' sign; with latent weights clipped to ±1, "clipped" equals the
+        identity (BinaryConnect, Courbariaux et al. 2015, arXiv:1511.00363).
+    generator : torch.Generator, optional
+        Source of the initial latent weights, uniform in ±`init_bound`.
+    init_bound : float, default 0.1
+        Small beside the clip of 1, so that early gradients can flip any weight.
+
+    Raises
+    ------
+    DataError
+        When the sizes do not divide into the groups.
+
+    Examples
+    --------
+    >>> layer = BinaryLinear(4, 3)
+    >>> sorted(set(layer(torch.ones(1, 4)).flatten().tolist()) <= {-4.0, -2.0, 0.0, 2.0, 4.0} for _ in "x")
+    [True]
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        groups: int = 1,
+        surrogate_name: str = "clipped",
+        generator: torch.Generator | None = None,
+        init_bound: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if n_in % groups or n_out % groups:
+            raise DataError(f"{n_in} inputs and {n_out} outputs do not divide into {groups} groups")
+        self.n_in, self.n_out, self.groups = n_in, n_out, groups
+        shape = (groups, n_out // groups, n_in // groups)
+        self.latent_weight = nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * init_bound)
+        self._slope = surrogate(surrogate_name)
+
+    @property
+    def binary_weight(self) -> Tensor:
+        """±1 weights, shape (groups, n_out / groups, n_in / groups), with the surrogate gradient."""
+        return binarize(self.latent_weight, self._slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_rows, n_in) to (n_rows, n_out)."""
+        w = self.binary_weight
+        if self.groups == 1:
+            return x @ w[0].T
+        parts = x.view(len(x), self.groups, -1).transpose(0, 1)
+        return torch.bmm(parts, w.transpose(1, 2)).transpose(0, 1).reshape(len(x), self.n_out)
+
+    def extra_repr(self) -> str:
+        return f"{self.n_in}, {self.n_out}, groups={self.groups}"
+
+
+def latent_weights(model: nn.Module) -> list[nn.Parameter]:
+    """Return the latent weights of every binary layer in a model."""
+    return [m.latent_weight for m in model.modules() if isinstance(m, BinaryLinear)]
+
+
+@torch.no_grad()
+def clip_latent(model: nn.Module, bound: float = 1.0) -> None:
+    """Clip every latent weight to ±bound, as BinaryConnect does after each step."""
+    for weight in latent_weights(model):
+        weight.clamp_(-bound, bound)
