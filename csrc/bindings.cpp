@@ -80,9 +80,7 @@ NB_MODULE(_engine, m) {
         .def(
             "readout",
             [](Engine& self, const std::vector<std::size_t>& inputs, Matrix<std::int32_t> weights,
-               Array<std::int32_t> bias) {
-                self.readout({inputs.data(), inputs.size()}, span(weights), span(bias));
-            },
+               Array<std::int32_t> bias) { self.readout({inputs.data(), inputs.size()}, span(weights), span(bias)); },
             "inputs"_a, "weights"_a, "bias"_a)
         .def(
             "link",

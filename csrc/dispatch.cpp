@@ -38,9 +38,9 @@ unsigned saved_state() {
 }
 
 bool has_avx2() {
-    return has(saved_state(), {1, 2})        // XMM, YMM
-           && has(cpuid(1).c, {23, 28})      // POPCNT, AVX
-           && has(cpuid(7).b, {3, 5, 8});    // BMI1, AVX2, BMI2
+    return has(saved_state(), {1, 2})      // XMM, YMM
+           && has(cpuid(1).c, {23, 28})    // POPCNT, AVX
+           && has(cpuid(7).b, {3, 5, 8});  // BMI1, AVX2, BMI2
 }
 
 bool has_avx512() {

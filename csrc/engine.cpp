@@ -19,7 +19,7 @@ Overloaded(F...) -> Overloaded<F...>;
 
 // Cuts one block of scratch into parts, each on a cache line of its own; begun at null, it only measures.
 class Cutter {
-   public:
+ public:
     explicit Cutter(void* begin) : begin_(static_cast<char*>(begin)) {}
     template <class T>
     T* cut(std::size_t n) {
@@ -29,7 +29,7 @@ class Cutter {
     }
     std::size_t used() const { return used_; }
 
-   private:
+ private:
     char* begin_;
     std::size_t used_ = 0;
 };

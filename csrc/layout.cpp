@@ -289,11 +289,24 @@ EncodePlan lay_out_encode(Arena& arena, size_t n_columns, Span<std::uint16_t> co
     for (size_t i = 0; i < 64 * n_words; i += 16)
         add_windows(&columns[i], i < n ? std::min<size_t>(16, n - i) : 0, windows);
     const std::vector<std::uint8_t> tests(kind.data, kind.data + n);
-    return {n, n_words, n_columns, twins.size(), special_column.n, arena.keep(twin_source), arena.keep(special_twin),
+    return {n,
+            n_words,
+            n_columns,
+            twins.size(),
+            special_column.n,
+            arena.keep(twin_source),
+            arena.keep(special_twin),
             arena.keep(std::vector<float>(special_value.data, special_value.data + special_value.n)),
-            arena.keep(columns), arena.keep(values), arena.keep(tests), arena.keep(masks[kGreaterEqual]),
-            arena.keep(masks[kEqual]), arena.keep(masks[kMissing]), arena.keep(windows.first),
-            arena.keep(windows.base), arena.keep(windows.lanes), arena.keep(windows.index)};
+            arena.keep(columns),
+            arena.keep(values),
+            arena.keep(tests),
+            arena.keep(masks[kGreaterEqual]),
+            arena.keep(masks[kEqual]),
+            arena.keep(masks[kMissing]),
+            arena.keep(windows.first),
+            arena.keep(windows.base),
+            arena.keep(windows.lanes),
+            arena.keep(windows.index)};
 }
 
 DensePlan lay_out_dense(Arena& arena, size_t n_in, size_t groups, Span<std::uint8_t> weights,

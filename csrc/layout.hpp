@@ -20,7 +20,7 @@ struct Span {
 
 // Keeps copies of constants, each on a cache line of its own, for as long as the engine lives.
 class Arena {
-   public:
+ public:
     template <class T>
     const T* keep(const std::vector<T>& values) {
         const std::size_t n_bytes = values.size() * sizeof(T);
@@ -31,7 +31,7 @@ class Arena {
         return static_cast<const T*>(block);
     }
 
-   private:
+ private:
     struct Free {
         void operator()(void* block) const { ::operator delete(block, std::align_val_t{64}); }
     };

@@ -18,13 +18,13 @@ enum LinkKind : std::uint8_t { kIdentity, kSigmoid, kSoftmax, kTable };
 // Twins stand after the real columns.
 struct EncodePlan {
     std::size_t n_bits, n_words, n_columns, n_twins, n_specials;
-    const std::uint32_t* twin_source;      // (n_twins,) the real column
-    const std::uint32_t* special_twin;     // (n_specials,) index of the twin among all columns
-    const float* special_value;            // (n_specials,)
-    const std::uint32_t* column;           // (64 * n_words,) real or twin
-    const float* value;                    // (64 * n_words,)
-    const std::uint8_t* test;              // (n_bits,)
-    const std::uint64_t* is_greater_equal; // (n_words,) which bits make which test; beyond n_bits none does
+    const std::uint32_t* twin_source;       // (n_twins,) the real column
+    const std::uint32_t* special_twin;      // (n_specials,) index of the twin among all columns
+    const float* special_value;             // (n_specials,)
+    const std::uint32_t* column;            // (64 * n_words,) real or twin
+    const float* value;                     // (64 * n_words,)
+    const std::uint8_t* test;               // (n_bits,)
+    const std::uint64_t* is_greater_equal;  // (n_words,) which bits make which test; beyond n_bits none does
     const std::uint64_t* is_equal;
     const std::uint64_t* is_missing;
     // For permutes: sixteen neighbouring bits take their columns from one or more windows of sixteen columns.
@@ -43,10 +43,10 @@ struct DensePlan {
     const std::uint16_t* limits;                           // (groups, panels * 8): fires when count < limit
     // Planes form, see planes.hpp: triples of nodes, and for each neuron the pattern of its weights on them.
     std::size_t n_triples, n_chunks, n_planes, n_scratch_planes;
-    const std::uint16_t* triples;   // (n_triples, 3) nodes: inputs, then one constant 0, then earlier triples
-    std::uint32_t root;             // node that is the parity of all inputs
-    const std::uint8_t* patterns;   // (groups, n_chunks, group_out, 32): 8 * pattern
-    const std::uint8_t* root_flips; // (n_out,) parity of the neuron's weights
+    const std::uint16_t* triples;    // (n_triples, 3) nodes: inputs, then one constant 0, then earlier triples
+    std::uint32_t root;              // node that is the parity of all inputs
+    const std::uint8_t* patterns;    // (groups, n_chunks, group_out, 32): 8 * pattern
+    const std::uint8_t* root_flips;  // (n_out,) parity of the neuron's weights
 };
 
 // Rules of one shape stand together: first the planes that must be set, then those that must not.
@@ -85,13 +85,13 @@ struct ReadoutPlan {
     const std::int32_t* bias;                  // (n_outputs,)
     const std::int16_t* narrow;                // (n_outputs, 64 * n_words), or null: a weight needs more bits
     const std::int32_t* wide;                  // the same where narrow is null
-    const std::uint32_t* safe_runs;  // for each output and input, in order: words that int16 lanes can add up
-    const std::uint32_t* first_list;     // (n_outputs + 1,)
+    const std::uint32_t* safe_runs;            // for each output and input, in order: words that int16 lanes can add up
+    const std::uint32_t* first_list;           // (n_outputs + 1,)
     const DigitList* lists;
     const std::uint16_t* digits;         // plane within its input
     const std::uint32_t* first_counter;  // (n_outputs + 1,)
     const DigitCounter* counters;
-    std::size_t n_counter_planes;        // of the output that needs most
+    std::size_t n_counter_planes;  // of the output that needs most
 };
 
 struct LinkPlan {
@@ -112,8 +112,7 @@ struct Kernels {
     void (*dense_row)(const DensePlan&, const std::uint64_t* in, std::uint64_t* out);
     void (*rules_row)(const RulesPlan&, const std::uint64_t* in, std::uint64_t* out);
     void (*readout_row)(const ReadoutPlan&, const std::uint64_t* words, std::int32_t* points);
-    void (*encode_planes)(const EncodePlan&, const float* rows, std::size_t n_rows, float* columns,
-                          std::uint64_t* out);
+    void (*encode_planes)(const EncodePlan&, const float* rows, std::size_t n_rows, float* columns, std::uint64_t* out);
     void (*dense_planes)(const DensePlan&, const std::uint64_t* in, std::uint64_t* scratch, std::uint64_t* out);
     void (*rules_planes)(const RulesPlan&, const std::uint64_t* in, std::uint64_t* out);
     // points: (n_outputs, block_rows)

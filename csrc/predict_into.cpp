@@ -20,7 +20,7 @@ PyObject* data_error = nullptr;
 
 // Scratch that a thread keeps from call to call: only its first call, or a bigger Program, allocates.
 class Scratch {
-   public:
+ public:
     void* at_least(std::size_t n_bytes) {
         if (n_bytes > n_bytes_) {
             block_.reset();
@@ -31,7 +31,7 @@ class Scratch {
         return block_.get();
     }
 
-   private:
+ private:
     struct Free {
         void operator()(void* block) const { ::operator delete(block, std::align_val_t{64}); }
     };
@@ -63,8 +63,8 @@ PyObject* refuse(const char* name, const char* n_rows, std::size_t n, PyObject* 
     PyErr_Format(data_error,
                  "%s must be a C-contiguous%s float32 array of shape (%s, %zu), or (%zu,) for one row; got %s%s%S of "
                  "shape %S; make one with numpy.ascontiguousarray(..., dtype=numpy.float32)",
-                 name, *name == 'o' ? ", writeable" : "", n_rows, n, n,
-                 is_read_only ? "read-only " : "", PyArray_IS_C_CONTIGUOUS(array) ? "" : "non-contiguous ",
+                 name, *name == 'o' ? ", writeable" : "", n_rows, n, n, is_read_only ? "read-only " : "",
+                 PyArray_IS_C_CONTIGUOUS(array) ? "" : "non-contiguous ",
                  reinterpret_cast<PyObject*>(PyArray_DESCR(array)), shape);
     Py_DECREF(shape);
     return nullptr;

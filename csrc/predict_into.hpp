@@ -5,7 +5,7 @@
 
 namespace bimetal {
 
-void prepare_predict_into();                 // once, when the module is loaded; throws when NumPy is missing
-PyObject* make_predict_into(PyObject* core); // a new built-in function that keeps the Core alive
+void prepare_predict_into();                  // once, when the module is loaded; throws when NumPy is missing
+PyObject* make_predict_into(PyObject* core);  // a new built-in function that keeps the Core alive
 
 }  // namespace bimetal

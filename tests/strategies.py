@@ -14,7 +14,30 @@ from bimetal.columns import Column
 from bimetal.program import EQ, GE, MISSING, Dense, Encode, Link, Program, Readout, Rules
 
 INT32_MAX = 2**31 - 1
-WIDTHS = (1, 2, 3, 7, 8, 9, 12, 31, 63, 64, 65, 96, 127, 128, 129, 200, 240, 256, 257, 511, 513, 600)
+WIDTHS = (
+    1,
+    2,
+    3,
+    7,
+    8,
+    9,
+    12,
+    31,
+    63,
+    64,
+    65,
+    96,
+    127,
+    128,
+    129,
+    200,
+    240,
+    256,
+    257,
+    511,
+    513,
+    600,
+)
 STRANGE = np.array(
     [0.0, -0.0, 1e-45, -1e-45, 1.1754944e-38, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan], np.float32
 )

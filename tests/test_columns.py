@@ -8,7 +8,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bimetal.columns import (
@@ -72,6 +72,7 @@ def test_frames_are_matched_by_name(name: str) -> None:
     np.testing.assert_array_equal(to_rows(shuffled, COLUMNS), ROWS)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(st.none(), st.floats(width=32), st.integers(-(2**40), 2**40), st.booleans()),
@@ -87,6 +88,7 @@ def test_numbers_are_rounded_to_float32_once(values: list[float | int | bool | N
     )
 
 
+@settings(deadline=None)
 @given(st.permutations(range(4)), st.lists(st.sampled_from([*"abcd", "unseen", None])))
 def test_a_code_is_the_position_of_its_category(order: list[int], values: list[str | None]) -> None:
     categories = tuple("abcd"[i] for i in order)
@@ -298,6 +300,7 @@ def test_what_cannot_be_a_category_is_refused(table: object, message: str) -> No
         infer_columns(table, ["x0"])
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.floats(allow_nan=False, width=32), st.sampled_from(["a", "b"])), min_size=1

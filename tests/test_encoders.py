@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -30,6 +30,7 @@ def distinct(values: list[float]) -> Any:
 # --- quantiles -------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_a_midpoint_parts_its_two_neighbours(values: list[float]) -> None:
     ascending = distinct(values)
@@ -38,6 +39,7 @@ def test_a_midpoint_parts_its_two_neighbours(values: list[float]) -> None:
     assert (middle <= ascending[1:]).all()
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(1, 20))
 def test_quantile_cuts_ascend_and_part_the_values(values: list[float], n_cuts: int) -> None:
     ascending = distinct(values)
@@ -64,6 +66,7 @@ def test_a_heavy_value_takes_one_bin_and_leaves_the_others() -> None:
     np.testing.assert_array_equal(cuts, [0.5, 20.5, 40.5, 60.5, 80.5])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-50, 50), st.integers(1, 4)), min_size=2, max_size=80))
 def test_a_weight_of_n_is_n_rows(rows: list[tuple[int, int]]) -> None:
     X = np.array([[value] for value, _ in rows], dtype=float)
@@ -111,6 +114,9 @@ def test_a_category_needs_enough_rows() -> None:
 
 def test_codes_of_an_array_stay_what_they_are() -> None:
     codes = np.repeat([0, 4, 2, 7], [5, 4, 3, 1])[:, None]
+    for table in (codes, codes.tolist(), np.ma.masked_equal(codes, -1)):
+        other = QuantileEncoder(categorical=["x0"], max_categories=2).fit(table)
+        assert other.columns_[0].categories == tuple(range(8))
     encoder = QuantileEncoder(categorical=["x0"], max_categories=2).fit(codes)
     assert encoder.bit_names_ == ("x0 == 0", "x0 == 4")
     np.testing.assert_array_equal(encoder.transform(codes), codes == [0, 4])
@@ -224,6 +230,7 @@ def test_threads_do_not_change_the_cut_points() -> None:
         (None, DataError, r"TreeEncoder learns its cut-points from the target"),
         ([0.0, np.nan, 1.0], NotFiniteError, "y must be finite"),
         (np.array(["a", None, "b"], dtype=object), DataError, "y has missing values"),
+        (pd.Series(["a", None, "b"], dtype="string"), DataError, "y has missing values"),
     ],
 )
 def test_trees_need_a_whole_target(y: Any, error: type[Exception], message: str) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import (
+    EDGES,
     INT32_MAX,
     programs,
     random_dense,
@@ -19,7 +20,7 @@ from strategies import (
 
 from bimetal import reference
 from bimetal.columns import Column
-from bimetal.program import Encode, Link, Op, Program, Readout, Rules
+from bimetal.program import GE, Encode, Link, Op, Program, Readout, Rules
 from bimetal.runtime import Engine, isas
 
 RELAXED = settings(
@@ -79,7 +80,9 @@ def test_every_width_works_in_every_operation(isa, n_bits):
 
 
 @pytest.mark.parametrize("isa", isas())
-@pytest.mark.parametrize(("k_in", "k_out"), [(12, 12), (1, 1), (7, 65), (64, 64), (100, 3), (65, 8)])
+@pytest.mark.parametrize(
+    ("k_in", "k_out"), [(12, 12), (1, 1), (7, 65), (64, 64), (100, 3), (65, 8)]
+)
 def test_members_of_any_width_stand_side_by_side(isa, k_in, k_out):
     rng = np.random.default_rng(k_in)
     program = program_of(
@@ -193,12 +196,20 @@ def test_answers_beyond_float32_are_infinite_and_probabilities_saturate(isa):
 
 
 @pytest.mark.parametrize("isa", isas())
-def test_columns_far_apart_are_found(isa):
+@pytest.mark.parametrize("order", ["sorted", "shuffled"])
+def test_every_one_of_many_columns_is_found(isa, order):
     rng = np.random.default_rng(4)
-    program = program_of(
-        3000, random_encode(rng, 3000, 200), random_readout(rng, (1,), 200, 1, np.int16), _identity(2)
-    )
-    assert_both_forms_equal_reference(program, isa)
+    column = np.arange(3000, dtype=np.uint16)
+    if order == "shuffled":
+        rng.shuffle(column)
+    encode = Encode(
+        column, np.full(3000, GE, np.uint8), rng.choice(EDGES, 3000),
+        column[::7], rng.choice(EDGES, len(column[::7])),
+    )  # fmt: skip
+    readout = random_readout(rng, (1,), 3000, 1, np.int16)
+    program = program_of(3000, encode, readout, _identity(2))
+    for n_rows in (3, 70):
+        assert_equals_reference(program, isa, random_rows(rng, n_rows, 3000))
 
 
 def _identity(source: int) -> Link:

@@ -60,8 +60,8 @@ void encode_row_avx2(const EncodePlan& plan, const float* row, float* columns, u
             equal |= bits(_mm256_cmp_ps(x, value, _CMP_EQ_OQ));
             missing |= bits(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
         }
-        words[w] = (greater_equal & plan.is_greater_equal[w]) | (equal & plan.is_equal[w]) |
-                   (missing & plan.is_missing[w]);
+        words[w] =
+            (greater_equal & plan.is_greater_equal[w]) | (equal & plan.is_equal[w]) | (missing & plan.is_missing[w]);
     }
 }
 
@@ -83,22 +83,22 @@ inline uint64_t dense_panel(const uint64_t* weights, const uint64_t* in, size_t 
         for (size_t k = begin; k < end; k++) {
             const __m256i x = _mm256_set1_epi64x(static_cast<long long>(in[k]));
             for (size_t h = 0; h < 2; h++)
-                bytes[h] = _mm256_add_epi8(bytes[h], count_bytes(_mm256_xor_si256(x, load256(weights + 8 * k + 4 * h))));
+                bytes[h] =
+                    _mm256_add_epi8(bytes[h], count_bytes(_mm256_xor_si256(x, load256(weights + 8 * k + 4 * h))));
         }
         for (size_t h = 0; h < 2; h++) count[h] = _mm256_add_epi64(count[h], _mm256_sad_epu8(bytes[h], zero));
     }
     uint64_t fires = 0;
     for (size_t h = 0; h < 2; h++) {
-        const __m256i limit =
-            _mm256_cvtepu16_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(limits + 4 * h)));
+        const __m256i limit = _mm256_cvtepu16_epi64(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(limits + 4 * h)));
         const __m256i less = _mm256_cmpgt_epi64(limit, count[h]);
         fires |= static_cast<uint64_t>(static_cast<unsigned>(_mm256_movemask_pd(_mm256_castsi256_pd(less)))) << (4 * h);
     }
     return fires;
 }
 
-uint64_t dense_word_avx2(const uint64_t* weights, const uint64_t* in, size_t in_words, const std::uint16_t* limits,
-                         size_t n_panels) {
+inline uint64_t dense_word_avx2(const uint64_t* weights, const uint64_t* in, size_t in_words,
+                                const std::uint16_t* limits, size_t n_panels) {
     uint64_t fires = 0;
     for (size_t p = 0; p < n_panels; p++)
         fires |= dense_panel(weights + p * in_words * 8, in, in_words, limits + 8 * p) << (8 * p);
@@ -106,7 +106,7 @@ uint64_t dense_word_avx2(const uint64_t* weights, const uint64_t* in, size_t in_
 }
 
 void dense_row_avx2(const DensePlan& plan, const uint64_t* in, uint64_t* out) {
-    dense_groups(plan, in, out, dense_word_avx2);
+    dense_groups(plan, in, out, [](auto... part) { return dense_word_avx2(part...); });
 }
 
 // Bytes of a table by index, sixteen entries a shuffle. A shuffle gives 0 where bit 7 of the index is set; adding
@@ -116,8 +116,7 @@ inline __m256i lookup(const __m256i* table, __m256i index) {
     __m256i found = _mm256_setzero_si256();
     for (size_t t = 0; t < kTables; t++) {
         const __m256i here = _mm256_sub_epi8(index, _mm256_set1_epi8(static_cast<char>(16 * t)));
-        found = _mm256_or_si256(found,
-                                _mm256_shuffle_epi8(table[t], _mm256_adds_epu8(here, _mm256_set1_epi8(0x70))));
+        found = _mm256_or_si256(found, _mm256_shuffle_epi8(table[t], _mm256_adds_epu8(here, _mm256_set1_epi8(0x70))));
     }
     return found;
 }
@@ -187,8 +186,7 @@ void readout_row_avx2(const ReadoutPlan& plan, const uint64_t* words, std::int32
 
 namespace bimetal {
 
-const Kernels kAvx2 = {"avx2",         kRows,            32,            encode_row_avx2, dense_row_avx2,
-                       rules_row_avx2, readout_row_avx2, encode_planes, dense_planes,    rules_planes,
-                       readout_planes, link};
+const Kernels kAvx2 = {"avx2",           kRows,         56,           encode_row_avx2, dense_row_avx2, rules_row_avx2,
+                       readout_row_avx2, encode_planes, dense_planes, rules_planes,    readout_planes, link};
 
 }  // namespace bimetal

@@ -1,5 +1,6 @@
 // AVX-512 with VBMI, BITALG and VPOPCNTDQ: Ice Lake, Zen 4 and later.
 #include <immintrin.h>
+#include <string.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -85,30 +86,39 @@ struct Isa {
 namespace {
 
 // Sixteen bits at a time: a permute brings the columns they test from each window of sixteen columns.
-__m512 tested_columns(const EncodePlan& plan, const float* columns, size_t group) {
+inline __m512 tested_columns(const EncodePlan& plan, const float* columns, size_t n_columns, size_t group) {
     __m512 x = _mm512_setzero_ps();
     for (std::uint32_t i = plan.first_window[group]; i < plan.first_window[group + 1]; i++) {
-        const __m512i index = _mm512_cvtepu8_epi32(_mm_load_si128(
-            reinterpret_cast<const __m128i*>(plan.window_index + 16 * i)));
-        const __m512 window = _mm512_loadu_ps(columns + plan.window_base[i]);
+        const size_t n = n_columns - plan.window_base[i];
+        const auto exists = static_cast<__mmask16>(n < 16 ? (1u << n) - 1 : 0xFFFF);
+        const __m512 window = _mm512_maskz_loadu_ps(exists, columns + plan.window_base[i]);
+        const __m512i index =
+            _mm512_cvtepu8_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(plan.window_index + 16 * i)));
         x = _mm512_mask_permutexvar_ps(x, plan.window_lanes[i], index, window);
     }
     return x;
 }
 
 void encode_row_avx512(const EncodePlan& plan, const float* row, float* columns, uint64_t* words) {
-    row_with_twins(plan, row, columns);
+    if (plan.n_twins) row_with_twins(plan, row, columns);
+    const float* from = plan.n_twins ? columns : row;
+    const size_t n_columns = plan.n_columns + plan.n_twins;
     for (size_t w = 0; w < plan.n_words; w++) {
-        __mmask16 greater_equal[4], equal[4], missing[4];
-        for (size_t i = 0; i < 4; i++) {
-            const __m512 x = tested_columns(plan, columns, 4 * w + i), value = floats(plan.value, 4 * w + i);
-            greater_equal[i] = _mm512_cmp_ps_mask(x, value, _CMP_GE_OQ);
-            equal[i] = _mm512_cmp_ps_mask(x, value, _CMP_EQ_OQ);
-            missing[i] = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        }
-        const auto word = [](const __mmask16* m) { return join(m[0], m[1], m[2], m[3]); };
-        words[w] = (word(greater_equal) & plan.is_greater_equal[w]) | (word(equal) & plan.is_equal[w]) |
-                   (word(missing) & plan.is_missing[w]);
+        __m512 x[4];
+        for (size_t i = 0; i < 4; i++) x[i] = tested_columns(plan, from, n_columns, 4 * w + i);
+        const auto test = [&](auto compare) {
+            return join(compare(x[0], floats(plan.value, 4 * w)), compare(x[1], floats(plan.value, 4 * w + 1)),
+                        compare(x[2], floats(plan.value, 4 * w + 2)), compare(x[3], floats(plan.value, 4 * w + 3)));
+        };
+        uint64_t word = 0;
+        if (plan.is_greater_equal[w])
+            word = test([](__m512 a, __m512 b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }) &
+                   plan.is_greater_equal[w];
+        if (plan.is_equal[w])
+            word |= test([](__m512 a, __m512 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }) & plan.is_equal[w];
+        if (plan.is_missing[w])
+            word |= test([](__m512 a, __m512) { return _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q); }) & plan.is_missing[w];
+        words[w] = word;
     }
 }
 
@@ -127,15 +137,14 @@ inline uint64_t dense_panels(const uint64_t* weights, const uint64_t* in, size_t
         for (size_t p = 0; p < kPanels; p++) count[p] = _mm512_add_epi64(count[p], differing(p, k));
     uint64_t fires = 0;
     for (size_t p = 0; p < kPanels; p++) {
-        const __m512i limit =
-            _mm512_cvtepu16_epi64(_mm_load_si128(reinterpret_cast<const __m128i*>(limits + 8 * p)));
+        const __m512i limit = _mm512_cvtepu16_epi64(_mm_load_si128(reinterpret_cast<const __m128i*>(limits + 8 * p)));
         fires |= static_cast<uint64_t>(_mm512_cmplt_epi64_mask(count[p], limit)) << (8 * p);
     }
     return fires;
 }
 
-uint64_t dense_word_avx512(const uint64_t* weights, const uint64_t* in, size_t in_words, const std::uint16_t* limits,
-                           size_t n_panels) {
+inline uint64_t dense_word_avx512(const uint64_t* weights, const uint64_t* in, size_t in_words,
+                                  const std::uint16_t* limits, size_t n_panels) {
     if (n_panels == 8) return dense_panels<8>(weights, in, in_words, limits);
     uint64_t fires = 0;
     for (size_t p = 0; p < n_panels; p++)
@@ -144,7 +153,7 @@ uint64_t dense_word_avx512(const uint64_t* weights, const uint64_t* in, size_t i
 }
 
 void dense_row_avx512(const DensePlan& plan, const uint64_t* in, uint64_t* out) {
-    dense_groups(plan, in, out, dense_word_avx512);
+    dense_groups(plan, in, out, [](auto... part) { return dense_word_avx512(part...); });
 }
 
 // Sixty-four rules at a time. A step tests one literal of each: a byte permute looks up the byte that holds it
@@ -201,10 +210,10 @@ inline __m512i sum_narrow(const uint64_t* words, size_t n_words, const std::int1
     for (size_t w = 0; w < n_words;) {
         __m512i low = _mm512_setzero_si512(), high = low;
         for (const size_t end = w + *safe_run++; w < end; w++, weights += 64) {
-            const uint64_t word = words[w];
-            low = _mm512_mask_add_epi16(low, static_cast<__mmask32>(word), low, _mm512_load_si512(weights));
-            high = _mm512_mask_add_epi16(high, static_cast<__mmask32>(word >> 32), high,
-                                         _mm512_load_si512(weights + 32));
+            __mmask32 set[2];  // two narrow loads cost less than one and a shift
+            memcpy(set, words + w, sizeof set);
+            low = _mm512_mask_add_epi16(low, set[0], low, _mm512_load_si512(weights));
+            high = _mm512_mask_add_epi16(high, set[1], high, _mm512_load_si512(weights + 32));
         }
         sum = _mm512_add_epi32(sum, _mm512_madd_epi16(low, one));  // adds neighbours, exactly
         sum = _mm512_add_epi32(sum, _mm512_madd_epi16(high, one));
@@ -228,8 +237,9 @@ void readout_row_avx512(const ReadoutPlan& plan, const uint64_t* words, std::int
         size_t at = o * plan.n_words * 64;
         for (size_t i = 0; i < plan.n_inputs; at += 64 * plan.input_n_words[i], i++) {
             const uint64_t* input = words + plan.input_word[i];
-            sum = _mm512_add_epi32(sum, plan.narrow ? sum_narrow(input, plan.input_n_words[i], plan.narrow + at, safe_run)
-                                                    : sum_wide(input, plan.input_n_words[i], plan.wide + at));
+            sum =
+                _mm512_add_epi32(sum, plan.narrow ? sum_narrow(input, plan.input_n_words[i], plan.narrow + at, safe_run)
+                                                  : sum_wide(input, plan.input_n_words[i], plan.wide + at));
         }
         points[o] = plan.bias[o] + _mm512_reduce_add_epi32(sum);
     }
@@ -239,8 +249,8 @@ void readout_row_avx512(const ReadoutPlan& plan, const uint64_t* words, std::int
 
 namespace bimetal {
 
-const Kernels kAvx512 = {"avx512",         kRows,         64,            encode_row_avx512, dense_row_avx512,
-                         rules_row_avx512, readout_row_avx512, encode_planes, dense_planes,      rules_planes,
-                         readout_planes,   link};
+const Kernels kAvx512 = {
+    "avx512",           kRows,         112,          encode_row_avx512, dense_row_avx512, rules_row_avx512,
+    readout_row_avx512, encode_planes, dense_planes, rules_planes,      readout_planes,   link};
 
 }  // namespace bimetal

@@ -89,8 +89,7 @@ inline uint64_t dense_panel(const uint64_t* weights, const uint64_t* in, size_t 
                 bytes[q] = vaddq_u8(bytes[q], vcntq_u8(vreinterpretq_u8_u64(differs)));
             }
         }
-        for (size_t q = 0; q < 4; q++)
-            count[q] = vaddq_u64(count[q], vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(bytes[q]))));
+        for (size_t q = 0; q < 4; q++) count[q] = vaddq_u64(count[q], vpaddlq_u32(vpaddlq_u16(vpaddlq_u8(bytes[q]))));
     }
     uint64_t fires = 0;
     for (size_t q = 0; q < 4; q++) {
@@ -100,8 +99,8 @@ inline uint64_t dense_panel(const uint64_t* weights, const uint64_t* in, size_t 
     return fires;
 }
 
-uint64_t dense_word_neon(const uint64_t* weights, const uint64_t* in, size_t in_words, const std::uint16_t* limits,
-                         size_t n_panels) {
+inline uint64_t dense_word_neon(const uint64_t* weights, const uint64_t* in, size_t in_words,
+                                const std::uint16_t* limits, size_t n_panels) {
     uint64_t fires = 0;
     for (size_t p = 0; p < n_panels; p++)
         fires |= dense_panel(weights + p * in_words * 8, in, in_words, limits + 8 * p) << (8 * p);
@@ -109,7 +108,7 @@ uint64_t dense_word_neon(const uint64_t* weights, const uint64_t* in, size_t in_
 }
 
 void dense_row_neon(const DensePlan& plan, const uint64_t* in, uint64_t* out) {
-    dense_groups(plan, in, out, dense_word_neon);
+    dense_groups(plan, in, out, [](auto... part) { return dense_word_neon(part...); });
 }
 
 // Rules of up to 512 bits, sixty-four at a time: see rules_steps in avx512.cpp. A table lookup gives 0 for an index
@@ -173,8 +172,7 @@ void readout_row_neon(const ReadoutPlan& plan, const uint64_t* words, std::int32
 
 namespace bimetal {
 
-const Kernels kNeon = {"neon",         kRows,            16,            encode_row_neon, dense_row_neon,
-                       rules_row_neon, readout_row_neon, encode_planes, dense_planes,    rules_planes,
-                       readout_planes, link};
+const Kernels kNeon = {"neon",           kRows,         28,           encode_row_neon, dense_row_neon, rules_row_neon,
+                       readout_row_neon, encode_planes, dense_planes, rules_planes,    readout_planes, link};
 
 }  // namespace bimetal

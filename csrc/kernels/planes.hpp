@@ -30,8 +30,7 @@ inline void store(uint64_t* planes, size_t i, V v) { Isa::store(planes + i * kWo
 // Rows (n_rows, n_columns) to columns (n_columns, kRows), sixteen rows at a time; rows that do not exist read 0.
 inline void transpose(const float* rows, size_t n_rows, size_t n_columns, float* columns) {
     size_t row = 0;
-    for (; row + 16 <= n_rows; row += 16)
-        Isa::transpose16(rows + row * n_columns, n_columns, columns + row, kRows);
+    for (; row + 16 <= n_rows; row += 16) Isa::transpose16(rows + row * n_columns, n_columns, columns + row, kRows);
     for (; row < kRows; row++)
         for (size_t c = 0; c < n_columns; c++)
             columns[c * kRows + row] = row < n_rows ? rows[row * n_columns + c] : 0.0f;
@@ -67,16 +66,25 @@ void encode_planes(const EncodePlan& plan, const float* rows, size_t n_rows, flo
 
 // ---- Rules --------------------------------------------------------------------------------------------------
 
+// AND of n planes, or of their complements, with what came before; by twos, because the loop costs as much as its work.
+template <bool kNegated>
+inline V and_planes(V fires, const uint64_t* in, const std::uint16_t* bits, std::uint32_t n) {
+    const auto and_plane = [in](V a, std::uint16_t bit) {
+        return kNegated ? Isa::andnot(load(in, bit), a) : Isa::and_(load(in, bit), a);
+    };
+    std::uint32_t k = 0;
+    for (; k + 2 <= n; k += 2) fires = and_plane(and_plane(fires, bits[k]), bits[k + 1]);
+    return k < n ? and_plane(fires, bits[k]) : fires;
+}
+
 void rules_planes(const RulesPlan& plan, const uint64_t* in, uint64_t* out) {
     const std::uint16_t* bits = plan.bits;
     const std::uint16_t* outs = plan.outs;
     for (size_t r = 0; r < plan.n_runs; r++) {
         const RuleRun run = plan.runs[r];
-        for (std::uint32_t rule = 0; rule < run.n_rules; rule++) {
-            V fires = Isa::ones();
-            for (std::uint32_t k = 0; k < run.n_plain; k++) fires = Isa::and_(fires, load(in, *bits++));
-            for (std::uint32_t k = 0; k < run.n_negated; k++) fires = Isa::andnot(load(in, *bits++), fires);
-            store(out, *outs++, fires);
+        for (std::uint32_t rule = 0; rule < run.n_rules; rule++, bits += run.n_plain + run.n_negated) {
+            const V fires = and_planes<false>(Isa::ones(), in, bits, run.n_plain);
+            store(out, *outs++, and_planes<true>(fires, in, bits + run.n_plain, run.n_negated));
         }
     }
     store(out, plan.n_out, Isa::zero());
@@ -98,8 +106,7 @@ struct Low {
 };
 
 inline Low load_low(const uint64_t* counter) {
-    return {load(counter, 0), load(counter, 1), load(counter, 2),
-            load(counter, 3), load(counter, 4), load(counter, 5)};
+    return {load(counter, 0), load(counter, 1), load(counter, 2), load(counter, 3), load(counter, 4), load(counter, 5)};
 }
 
 inline void store_low(uint64_t* counter, const Low& p) {
@@ -219,8 +226,7 @@ inline void count_chunk(const DensePlan& plan, size_t group, size_t chunk, V roo
                         uint64_t* counters, uint64_t* out) {
     const V constant[2] = {Isa::zero(), Isa::ones()};
     const size_t n_before = planes_after(chunk), n_after = planes_after(chunk + 1);
-    const std::uint8_t* patterns =
-        plan.patterns + (group * plan.n_chunks + chunk) * plan.group_out * kCarriesPerChunk;
+    const std::uint8_t* patterns = plan.patterns + (group * plan.n_chunks + chunk) * plan.group_out * kCarriesPerChunk;
     const std::uint8_t* flips = plan.root_flips + group * plan.group_out;
     const std::uint16_t* limits = plan.limits + group * plan.panels * 8;
     const size_t stride = kIsFirst && kIsLast ? 0 : plan.n_planes * kWords;  // a lone chunk uses one counter again

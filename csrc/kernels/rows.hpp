@@ -88,7 +88,8 @@ inline void link_softmax(const LinkPlan& plan, const std::int32_t* points, size_
         const double z = link_z(plan, points, stride, c);
         top = z > top ? z : top;
     }
-    for (size_t c = 0; c < plan.n_points; c++) total = total + exponential(clamp(link_z(plan, points, stride, c) - top));
+    for (size_t c = 0; c < plan.n_points; c++)
+        total = total + exponential(clamp(link_z(plan, points, stride, c) - top));
     for (size_t c = 0; c < plan.n_points; c++)
         out[c] = static_cast<float>(exponential(clamp(link_z(plan, points, stride, c) - top)) / total);
 }
@@ -132,7 +133,8 @@ inline void row_with_twins(const EncodePlan& plan, const float* row, float* colu
     }
 }
 
-// Dense, row form: Isa::dense_word(weights, in, in_words, limits, panels) tests up to 64 neurons, eight a panel.
+// Dense, row form: dense_word(weights, in, in_words, limits, n_panels) tests up to 64 neurons, eight a panel. It comes
+// as a lambda, not as a pointer, so that it is inlined.
 template <class DenseWord>
 inline void dense_groups(const DensePlan& plan, const uint64_t* in, uint64_t* out, DenseWord dense_word) {
     uint64_t part[512];  // MAX_BITS / 64

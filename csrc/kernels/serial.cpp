@@ -65,13 +65,13 @@ void encode_row_serial(const EncodePlan& plan, const float* row, float* columns,
             equal |= static_cast<uint64_t>(x == value) << i;
             missing |= static_cast<uint64_t>(x != x) << i;
         }
-        words[w] = (greater_equal & plan.is_greater_equal[w]) | (equal & plan.is_equal[w]) |
-                   (missing & plan.is_missing[w]);
+        words[w] =
+            (greater_equal & plan.is_greater_equal[w]) | (equal & plan.is_equal[w]) | (missing & plan.is_missing[w]);
     }
 }
 
-uint64_t dense_word_serial(const uint64_t* weights, const uint64_t* in, size_t in_words, const std::uint16_t* limits,
-                           size_t n_panels) {
+inline uint64_t dense_word_serial(const uint64_t* weights, const uint64_t* in, size_t in_words,
+                                  const std::uint16_t* limits, size_t n_panels) {
     uint64_t fires = 0;
     for (size_t o = 0; o < 8 * n_panels; o++) {
         const uint64_t* w = weights + o / 8 * in_words * 8 + o % 8;
@@ -83,15 +83,24 @@ uint64_t dense_word_serial(const uint64_t* weights, const uint64_t* in, size_t i
 }
 
 void dense_row_serial(const DensePlan& plan, const uint64_t* in, uint64_t* out) {
-    dense_groups(plan, in, out, dense_word_serial);
+    dense_groups(plan, in, out, [](auto... part) { return dense_word_serial(part...); });
 }
 
 }  // namespace
 
 namespace bimetal {
 
-const Kernels kSerial = {"serial",         kRows,         12,    encode_row_serial, dense_row_serial,
-                         rules_row_portable, readout_row_portable, encode_planes, dense_planes,     rules_planes,
-                         readout_planes,   link};
+const Kernels kSerial = {"serial",
+                         kRows,
+                         8,
+                         encode_row_serial,
+                         dense_row_serial,
+                         rules_row_portable,
+                         readout_row_portable,
+                         encode_planes,
+                         dense_planes,
+                         rules_planes,
+                         readout_planes,
+                         link};
 
 }  // namespace bimetal

@@ -20,7 +20,7 @@ using bimetal::Span;
 using std::size_t;
 
 class Random {
-   public:
+ public:
     explicit Random(unsigned seed) : generator_(seed) {}
     // A whole number from low to high, both included.
     template <class T = int>
@@ -32,12 +32,13 @@ class Random {
     }
     float strange_float() {
         using Limits = std::numeric_limits<float>;
-        static const float strange[] = {0.0f, -0.0f, Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity(),
-                                        Limits::denorm_min(), 1.0f, -9.0f};
+        static const float strange[] = {
+            0.0f, -0.0f, Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity(), Limits::denorm_min(),
+            1.0f, -9.0f};
         return whole(0, 2) ? static_cast<float>(whole(-9, 9)) / 4 : strange[whole(0, 7)];
     }
 
-   private:
+ private:
     std::mt19937 generator_;
 };
 
@@ -55,7 +56,7 @@ std::vector<T> many(size_t n, Make make) {
 
 // Builds the same random Program in any number of engines.
 class Builder {
-   public:
+ public:
     Builder(unsigned seed, std::vector<std::unique_ptr<Engine>>& engines) : random_(seed), engines_(engines) {}
 
     void build(size_t n_columns) {
@@ -68,7 +69,7 @@ class Builder {
         readout();
     }
 
-   private:
+ private:
     size_t width() { return random_.one_of({1, 7, 12, 63, 64, 65, 129, 240, 257, 513, 700}); }
 
     void encode(size_t n_columns) {
@@ -89,10 +90,12 @@ class Builder {
     void dense(size_t input) {
         size_t groups = random_.one_of({1, 2, 3, 8});
         if (sizes_[input] % groups) groups = 1;
-        const size_t k = sizes_[input] / groups, n_out = groups * ((width() + groups - 1) / groups), n_bytes = (k + 7) / 8;
+        const size_t k = sizes_[input] / groups, n_out = groups * ((width() + groups - 1) / groups),
+                     n_bytes = (k + 7) / 8;
         auto weights = many<std::uint8_t>(n_out * n_bytes, [&] { return random_.whole(0, 255); });
         if (k % 8)
-            for (size_t o = 1; o <= n_out; o++) weights[o * n_bytes - 1] &= static_cast<std::uint8_t>((1u << k % 8) - 1);
+            for (size_t o = 1; o <= n_out; o++)
+                weights[o * n_bytes - 1] &= static_cast<std::uint8_t>((1u << k % 8) - 1);
         const long half = static_cast<long>(k) / 2;
         const auto thresholds = many<std::int32_t>(n_out, [&] {
             return random_.whole(0, 5) ? random_.whole(half - 1, half + 1) : random_.whole(-1, static_cast<long>(k));
@@ -114,9 +117,8 @@ class Builder {
 
     void readout() {
         const size_t n_outputs = random_.one_of({1, 1, 2, 3});
-        const auto inputs = many<size_t>(random_.whole<size_t>(1, 4), [&] {
-            return random_.whole(1, static_cast<long>(sizes_.size()) - 1);
-        });
+        const auto inputs = many<size_t>(random_.whole<size_t>(1, 4),
+                                         [&] { return random_.whole(1, static_cast<long>(sizes_.size()) - 1); });
         size_t n_in = 0;
         for (const size_t input : inputs) n_in += sizes_[input];
         const long bound = static_cast<long>(random_.one_of({127, 32767, (size_t{1} << 30) / n_in}));
@@ -127,8 +129,9 @@ class Builder {
         const std::vector<std::int32_t> knots{-1000, 0, 7, 5000};
         const std::vector<float> values{0.0f, 0.25f, 0.5f, 0.75f, 1.0f};
         const bool is_one = n_outputs == 1;
-        const auto kind = static_cast<bimetal::LinkKind>(random_.one_of({bimetal::kIdentity,
-            is_one ? size_t{bimetal::kSigmoid} : bimetal::kSoftmax, is_one ? size_t{bimetal::kTable} : bimetal::kSoftmax}));
+        const auto kind = static_cast<bimetal::LinkKind>(
+            random_.one_of({bimetal::kIdentity, is_one ? size_t{bimetal::kSigmoid} : bimetal::kSoftmax,
+                            is_one ? size_t{bimetal::kTable} : bimetal::kSoftmax}));
         for (auto& engine : engines_) {
             engine->readout(span(inputs), span(weights), span(bias));
             engine->link(sizes_.size(), kind, span(scale), span(offset), span(knots), span(values));

@@ -107,4 +107,5 @@ def _ask(norm: nn.Module, n: int, n_out: int) -> NDArray[np.bool_]:
     sums = torch.arange(n, -n - 1, -2, dtype=torch.float32)
     answers = norm(sums[:, None].expand(n + 1, n_out).contiguous())
     norm.train(was_training)
-    return (answers >= 0).numpy()
+    fires: NDArray[np.bool_] = (answers >= 0).numpy()
+    return fires

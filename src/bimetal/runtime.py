@@ -95,6 +95,7 @@ class Engine:
         for op in program.ops:
             _add(core, op)
         self.predict_into = core.predict_into()
+        self._labels = _labels(program)
         self._has_missing_bit = _columns_with_missing_bit(program)
 
     def __repr__(self) -> str:
@@ -176,7 +177,8 @@ class Engine:
         """
         answers = self.predict_proba(X)
         if self.program.classes:
-            return np.asarray(self.program.classes)[answers.argmax(axis=1)]
+            labels: NDArray[Any] = self._labels[answers.argmax(axis=1)]
+            return labels
         return answers[:, 0] if self.n_outputs == 1 else answers
 
     def self_test(self) -> None:
@@ -214,6 +216,12 @@ def _choose(isa: str | None) -> str:
             f"of them, or unset BIMETAL_ISA for the best"
         )
     return isa
+
+
+def _labels(program: Program) -> NDArray[Any]:
+    """Return the class labels as an array that keeps them what they are: 1 must not become '1'."""
+    is_mixed = len(set(map(type, program.classes))) > 1
+    return np.array(program.classes, dtype=object if is_mixed else None)
 
 
 def _columns_with_missing_bit(program: Program) -> NDArray[np.bool_]:

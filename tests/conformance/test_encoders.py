@@ -253,6 +253,19 @@ def test_fitting_twice_gives_the_same_op(member: type[Encoder]) -> None:
 
 
 @each_encoder
+def test_learning_from_rows_read_before_is_fitting_them(member: type[Encoder]) -> None:
+    frame, y = table()
+    some = np.arange(0, len(y), 3)
+    read = make(member).read(frame, y)
+    assert same(make(member).learn(read).op_, fitted(member).op_)
+    learned = make(member).learn(read.take(some))
+    refitted = make(member).fit(frame.iloc[some], y[some])
+    of_numbers = np.isin(learned.op_.column, [0, 1, 2])  # which categories are rare may differ
+    again = np.isin(refitted.op_.column, [0, 1, 2])
+    np.testing.assert_array_equal(learned.op_.kind[of_numbers], refitted.op_.kind[again])
+
+
+@each_encoder
 def test_a_clone_has_the_parameters_and_not_the_fit(member: type[Encoder]) -> None:
     copy = clone(fitted(member))
     assert copy.get_params() == fitted(member).get_params()

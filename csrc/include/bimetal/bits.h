@@ -22,16 +22,16 @@ static inline unsigned bm_popcount(uint64_t x) {
 }
 
 /* Word made of the first n_bytes (at most 8) bytes; missing bytes are 0. */
-static inline uint64_t bm_load_word(const uint8_t *bytes, size_t n_bytes) {
+static inline uint64_t bm_load_word(const uint8_t* bytes, size_t n_bytes) {
     uint64_t word = 0;
     for (size_t i = 0; i < n_bytes && i < 8; i++) word |= (uint64_t)bytes[i] << (8 * i);
     return word;
 }
 
-static inline int bm_bit(const uint64_t *words, size_t i) { return (int)((words[i / 64] >> (i % 64)) & 1); }
+static inline int bm_bit(const uint64_t* words, size_t i) { return (int)((words[i / 64] >> (i % 64)) & 1); }
 
 /* Copy n_bits bits that begin at bit `start` of `from` into `to`, from bit 0 on; tail bits become 0. */
-static inline void bm_extract(const uint64_t *from, size_t start, size_t n_bits, uint64_t *to) {
+static inline void bm_extract(const uint64_t* from, size_t start, size_t n_bits, uint64_t* to) {
     const size_t shift = start % 64, last = (start + n_bits - 1) / 64;
     for (size_t i = 0; i < bm_words(n_bits); i++) {
         const size_t word = start / 64 + i;
@@ -42,7 +42,7 @@ static inline void bm_extract(const uint64_t *from, size_t start, size_t n_bits,
 }
 
 /* Set the bits of `word` at bit `start` of `to`, where zeros stood; bits of `word` beyond the row are 0. */
-static inline void bm_deposit(uint64_t *to, size_t start, uint64_t word) {
+static inline void bm_deposit(uint64_t* to, size_t start, uint64_t word) {
     const size_t shift = start % 64;
     to[start / 64] |= word << shift;
     if (shift && word >> (64 - shift)) to[start / 64 + 1] |= word >> (64 - shift);

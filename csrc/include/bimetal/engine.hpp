@@ -14,7 +14,7 @@ namespace bimetal {
 std::vector<const Kernels*> available_kernels();
 
 class Engine {
-   public:
+ public:
     Engine(const Kernels& kernels, std::size_t n_columns) : kernels_(kernels), n_columns_(n_columns) {}
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;
@@ -42,7 +42,7 @@ class Engine {
     // rows: (n_rows, n_columns); out: (n_rows, n_outputs).
     void run(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept;
 
-   private:
+ private:
     using Plan = std::variant<EncodePlan, DensePlan, RulesPlan, ReadoutPlan, LinkPlan>;
 
     // Where a value stands: its first bit in words and planes, or its first int32 among the points.

@@ -59,7 +59,7 @@ def to_rows(data: Any, columns: Sequence[Column]) -> NDArray[np.float32]:
         values = [Values.of_list(c.name, table[:, j].tolist()) for j, c in enumerate(columns)]
         return _stack(values, columns, len(table))
     names = _require_names(table, columns)
-    series = (Values.of_series(c.name, table[names[c.name]]) for c in columns)
+    series = (Values.of_series(c.name, table.get_column(names[c.name])) for c in columns)
     return _stack(series, columns, len(table))
 
 

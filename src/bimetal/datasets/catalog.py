@@ -85,17 +85,52 @@ class Source:
     prepare: Callable[[Any], preparation.Prepared] = preparation.as_it_is
 
 
-GERMAN = (
-    "checking_status duration credit_history purpose credit_amount savings_status employment "
-    "installment_commitment personal_status other_parties residence_since property_magnitude age "
-    "other_payment_plans housing existing_credits job num_dependents own_telephone foreign_worker "
-    "class"
-).split()
-SOUTH_GERMAN = (
-    "status duration credit_history purpose amount savings employment_duration installment_rate "
-    "personal_status_sex other_debtors present_residence property age other_installment_plans "
-    "housing number_credits job people_liable telephone foreign_worker credit_risk"
-).split()
+GERMAN = [
+    "checking_status",
+    "duration",
+    "credit_history",
+    "purpose",
+    "credit_amount",
+    "savings_status",
+    "employment",
+    "installment_commitment",
+    "personal_status",
+    "other_parties",
+    "residence_since",
+    "property_magnitude",
+    "age",
+    "other_payment_plans",
+    "housing",
+    "existing_credits",
+    "job",
+    "num_dependents",
+    "own_telephone",
+    "foreign_worker",
+    "class",
+]
+SOUTH_GERMAN = [
+    "status",
+    "duration",
+    "credit_history",
+    "purpose",
+    "amount",
+    "savings",
+    "employment_duration",
+    "installment_rate",
+    "personal_status_sex",
+    "other_debtors",
+    "present_residence",
+    "property",
+    "age",
+    "other_installment_plans",
+    "housing",
+    "number_credits",
+    "job",
+    "people_liable",
+    "telephone",
+    "foreign_worker",
+    "credit_risk",
+]
 LATE_COUNTS = (
     "NumberOfTime30-59DaysPastDueNotWorse",
     "NumberOfTime60-89DaysPastDueNotWorse",
@@ -226,9 +261,9 @@ SOURCES: tuple[Source, ...] = (
         page="http://www.creditriskanalytics.net/datasets-private2.html",
         download=Download(
             "http://www.creditriskanalytics.net/uploads/1/9/5/1/19511601/hmeq.csv",
-            content_sha256="@HMEQ@",
+            content_sha256="8956984ac7004e50e68c26065f205a4a0f106592485d049f14f9d6027f04217a",
         ),
-        caveats="A missing DEBTINC is very predictive: perhaps an artefact of how the set was made.",
+        caveats="A missing DEBTINC is very predictive, perhaps an artefact of the sampling.",
     ),
     Source(
         "lendingclub_2018",
@@ -254,7 +289,7 @@ SOURCES: tuple[Source, ...] = (
         page="https://www.openintro.org/data/index.php?data=loans_full_schema",
         download=Download(
             "https://www.openintro.org/data/csv/loans_full_schema.csv",
-            content_sha256="@OPENINTRO@",
+            content_sha256="dc8e233988eef5bfbbc0a71f6c7082a31fcb0fe81e0ce864e197e71ef2ce6821",
         ),
         drop=(
             "emp_title",
@@ -303,8 +338,8 @@ SOURCES: tuple[Source, ...] = (
         ),
         categorical=("NAICS", "NewExist", "FranchiseCode", "UrbanRural"),
         caveats="The term of a charged-off loan ends with it, so Term and all that is computed "
-        "from it (RealEstate, Recession, daysterm, xx) tell the outcome and are dropped, as is what "
-        "followed approval. The article's own split (Selected) is kept; it is random in time.",
+        "from it (RealEstate, Recession, daysterm, xx) tell the outcome and are dropped, as is "
+        "what followed approval. The article's own split (Selected) is kept; it is random in time.",
         prepare=preparation.sba,
     ),
     Source(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["Prepared", "as_it_is", "bank_marketing", "lendingclub", "openintro", "sba"]
 
-MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
 
 class Prepared(NamedTuple):
@@ -37,10 +37,8 @@ def openintro(table: Any) -> Prepared:
     month = table["issue_month"].str[:3].str.lower().map(MONTHS.index).to_numpy()
     issued = np.datetime64("2018-01") + month.astype("timedelta64[M]")
     features = table.assign(credit_history_years=2018 - table["earliest_credit_line"])
-    return Prepared(
-        features.drop(columns=["issue_month", "earliest_credit_line"]),
-        issued.astype("datetime64[D]"),
-    )
+    features = features.drop(columns=["issue_month", "earliest_credit_line"])
+    return Prepared(features, issued.astype("datetime64[D]"))
 
 
 def sba(table: Any) -> Prepared:
@@ -50,7 +48,7 @@ def sba(table: Any) -> Prepared:
 
 
 def bank_marketing(table: Any) -> Prepared:
-    """Reckon the year of each call: rows are in order from May 2008, so a lower month is a new year."""
+    """Reckon the year of each call: from May 2008 on, in order, a lower month is a new year."""
     month = table["month"].map(MONTHS.index).to_numpy()
     year = np.cumsum(np.diff(month, prepend=month[:1]) < 0)
     called = np.datetime64("2008-01") + (12 * year + month).astype("timedelta64[M]")

@@ -109,12 +109,7 @@ class Encoder(ABC):
             ordinal=self.ordinal,
             special_codes=self.special_codes,
         )
-        return keep_frequent(
-            training,
-            self.max_categories,
-            self.min_category_count,
-            may_recode=not _holds_codes(X),
-        )
+        return keep_frequent(training, self.max_categories, self.min_category_count)
 
     def learn(self, training: Training) -> Self:
         """Learn the encoding of rows that `read` returned, or of some of them (`Training.take`)."""
@@ -212,8 +207,3 @@ class Encoder(ABC):
         self.columns_ = training.columns
         self.n_bits_ = len(bits)
         self.bit_names_ = tuple(bit.name for bit in bits)
-
-
-def _holds_codes(X: Any) -> bool:
-    dtype = getattr(X, "dtype", None) if not isinstance(X, list | tuple) else np.asarray(X).dtype
-    return getattr(dtype, "kind", "O") in "biuf"

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from bimetal.encoders.training import Training
 from bimetal.errors import DataError
+from bimetal.ops import MAX_BITS
 from bimetal.program import EQ, GE, MISSING, Encode
 
 __all__ = ["Bit", "bits_of", "to_op"]
 
-MOST_BITS = 32_768
 UNSEEN = -1.0
 
 
@@ -46,9 +46,9 @@ def bits_of(
         bits += list(_specials(training, j))
         if has_missing_bit[j]:
             bits.append(Bit(j, MISSING, 0.0, f"{column.name} is missing"))
-    if not 0 < len(bits) <= MOST_BITS:
+    if not 0 < len(bits) <= MAX_BITS:
         raise DataError(
-            f"1 to {MOST_BITS} bits expected, got {len(bits)}; "
+            f"1 to {MAX_BITS} bits expected, got {len(bits)}; "
             + ("no column varies" if not bits else "lower max_bits_per_column or max_categories")
         )
     return bits

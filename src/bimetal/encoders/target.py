@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.columns.values import Values
 from bimetal.encoders.training import Training
 from bimetal.errors import DataError, NotFiniteError
 
@@ -29,7 +30,7 @@ def read_target(training: Training, task: str, encoder: str) -> tuple[NDArray[np
     if task not in ("auto", "classification", "regression"):
         raise DataError(f"task must be auto, classification or regression, got {task!r}")
     y = training.y
-    if y.dtype.kind == "O" and any(v is None or v != v for v in y):
+    if y.dtype.kind == "O" and None in set(Values.of_list("y", y.tolist()).data):
         raise DataError("y has missing values; drop those rows")
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise NotFiniteError("y must be finite, got NaN or an infinity; drop those rows")

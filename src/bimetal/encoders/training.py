@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bimetal.columns import Column, infer_columns, require_finite, to_rows
 from bimetal.columns.column import listed
+from bimetal.columns.reading import read
 from bimetal.errors import ColumnError, DataError, NotFiniteError
 
 __all__ = ["Training", "finite_numbers", "keep_frequent", "read_training", "require_columns"]
@@ -35,6 +36,8 @@ class Training:
         Column and special code, one pair a code.
     kept : mapping of int to tuple of int
         For each one-hot column, the codes that get a bit.
+    is_coded : bool
+        Whether the table was an array of numbers, whose categories are codes already.
     """
 
     columns: tuple[Column, ...]
@@ -44,6 +47,7 @@ class Training:
     ordinal: frozenset[int] = frozenset()
     specials: tuple[tuple[int, float], ...] = ()
     kept: Mapping[int, tuple[int, ...]] | None = None
+    is_coded: bool = False
 
     def take(self, rows: NDArray[np.intp]) -> "Training":
         """Return the same table with some of its rows only."""
@@ -90,14 +94,14 @@ def read_training(
     special_codes: Mapping[str, Sequence[float]] | None,
 ) -> Training:
     """Read a training table, its target and its weights; rows of weight 0 count as not there."""
-    orders = dict(ordinal or {})
-    columns = infer_columns(X, [*(categorical or ()), *_numbered(orders)])
+    table, orders = read(X), dict(ordinal or {})
+    columns = infer_columns(table, [*(categorical or ()), *_numbered(orders)])
     require_columns("ordinal", orders, columns)
     columns = tuple(
         Column(c.name, "category", tuple(orders[c.name])) if c.name in orders else c
         for c in columns
     )
-    rows = to_rows(X, columns)
+    rows = to_rows(table, columns)
     if not len(rows):
         raise DataError("a table to learn from needs at least one row, got none")
     weight = _weight(sample_weight, len(rows))
@@ -110,13 +114,14 @@ def read_training(
         None if target is None else target[used],
         frozenset(j for j, c in enumerate(columns) if c.name in orders),
         _specials(special_codes or {}, columns),
+        is_coded=isinstance(table, np.ndarray) and table.dtype.kind in "biuf",
     )
     require_finite(training.rows, columns)
     _require_present(training)
     return training
 
 
-def keep_frequent(training: Training, most: int, least: int, *, may_recode: bool) -> Training:
+def keep_frequent(training: Training, most: int, least: int) -> Training:
     """Choose the categories that get a bit: the `most` heaviest with at least `least` rows.
 
     The others become unseen (−1) where codes are ours to give; the codes of an array stay.
@@ -128,7 +133,7 @@ def keep_frequent(training: Training, most: int, least: int, *, may_recode: bool
             continue
         codes = _frequent(rows[:, j], training.weight, len(column.categories), most, least)
         kept[j] = codes
-        if may_recode:
+        if not training.is_coded:
             kept[j] = tuple(range(len(codes)))
             columns[j] = replace(column, categories=tuple(column.categories[c] for c in codes))
             rows[:, j] = _recoded(rows[:, j], codes)

@@ -22,6 +22,8 @@ from bimetal.program import GE, Encode, Link, Op, Program, Readout
 __all__ = ["MAX_POINTS", "assemble"]
 
 MAX_POINTS = 8_191
+MAX_BIAS = 2**24
+"""Points of the intercept at most; the link's offset holds the rest."""
 N_GOLDEN = 8
 
 
@@ -56,7 +58,7 @@ def assemble(
             inputs.append(len(ops))
             blocks.append(w * part.hidden)
     points, scale = _to_points(np.hstack([direct, *blocks]))
-    whole = np.rint(bias / scale).astype(np.int32)
+    whole = np.rint(bias / scale).clip(-MAX_BIAS, MAX_BIAS).astype(np.int32)
     ops.append(Readout(tuple(inputs), points, whole))
     ops.append(_link(task, len(ops), scale, bias - whole * scale, center, spread))
     program = Program(columns, tuple(ops), classes, provenance or {})
@@ -87,9 +89,9 @@ def golden_rows(program: Program, n: int, seed: int = 0) -> NDArray[np.float32]:
             continue
         cuts = [op.value[(op.column == j) & (op.kind == GE)] for op in program.ops
                 if isinstance(op, Encode)]
-        known = np.concatenate([*cuts, np.zeros(1, np.float32)])
-        jitter = rng.normal(0, 1, n) * (np.ptp(known) / max(1, len(known)))
-        rows[:, j] = rng.choice(known, n) + jitter.astype(np.float32)
+        known = np.concatenate([*cuts, np.zeros(1)]).astype(np.float64)
+        jitter = rng.normal(0, 1, n) * ((np.ptp(known) or 1.0) / len(known))
+        rows[:, j] = (rng.choice(known, n) + jitter).clip(-3e38, 3e38)
     return rows
 
 

@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 )
 from threadpoolctl import threadpool_limits
 
+from bimetal.columns.reading import read
 from bimetal.encoders import Encoder, TreeEncoder
 from bimetal.encoders.evaluate import evaluate
 from bimetal.encoders.training import Training
@@ -27,12 +28,14 @@ from bimetal.errors import DataError
 from bimetal.estimators.members import MembersConfig
 from bimetal.estimators.parts import Bits, levels_of
 from bimetal.estimators.recipe import Fitted, Recipe, Rows
+from bimetal.estimators.tasks import Floats
+from bimetal.nn import surrogate
 from bimetal.program import Program
 from bimetal.runtime import Engine
 
 __all__ = ["BinaryEstimator", "FitReport", "RowsTable"]
 
-SAMPLE_BUDGET = 1_200_000
+SAMPLE_BUDGET = 300_000
 """Rows that the members see in all, at most: epochs become fewer as tables become longer."""
 
 
@@ -74,13 +77,19 @@ class RowsTable:
     training: Training
 
     def fit_encoder(self, rows: Rows) -> Encoder:
-        return clone(self.encoder).learn(self.training.take(rows))  # type: ignore[no-any-return]
+        """Learn the encoding of some rows."""
+        encoder: Encoder = clone(self.encoder)
+        try:
+            return encoder.learn(self.training.take(rows))
+        except DataError:  # no column varies among these rows; if among all, this raises again
+            return encoder.learn(self.training)
 
     def bits(self, encoder: Any, rows: Rows) -> Bits:
+        """Encode some rows."""
         return levels_of(evaluate(encoder.op_, self.training.rows[rows]), encoder.op_)
 
 
-class BinaryEstimator(BaseEstimator):
+class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
     """Parameters and steps common to `BinaryClassifier` and `BinaryRegressor`."""
 
     def __init__(
@@ -88,8 +97,9 @@ class BinaryEstimator(BaseEstimator):
         *,
         encoder: Encoder | None = None,
         linear: bool = True,
-        max_rules: int = 3_000,
-        hidden: Sequence[int] = (64, 64),
+        max_rules: int = 4_000,
+        max_bytes: int = 65_536,
+        hidden: Sequence[int] = (32, 32),
         n_members: int = 8,
         teacher: Any = "auto",
         distil: float = 0.7,
@@ -97,7 +107,7 @@ class BinaryEstimator(BaseEstimator):
         dropout: float = 0.1,
         max_epochs: int = 40,
         batch_size: int = 512,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 5e-3,
         patience: int = 8,
         n_folds: int = 5,
         random_state: int | None = None,
@@ -106,6 +116,7 @@ class BinaryEstimator(BaseEstimator):
         self.encoder = encoder
         self.linear = linear
         self.max_rules = max_rules
+        self.max_bytes = max_bytes
         self.hidden = hidden
         self.n_members = n_members
         self.teacher = teacher
@@ -129,17 +140,28 @@ class BinaryEstimator(BaseEstimator):
 
     def _check_table(self, X: Any, *, is_fit: bool) -> Any:
         """Check what scikit-learn wants checked; frames keep their types, arrays become numbers."""
-        if _is_frame(X):
-            _check_feature_names(self, X, reset=is_fit)
-            _check_n_features(self, X, reset=is_fit)
-            return X
-        return validate_data(self, X, reset=is_fit, dtype="numeric", ensure_all_finite="allow-nan")
+        try:
+            if _is_frame(X):
+                _check_feature_names(self, X, reset=is_fit)
+                _check_n_features(self, X, reset=is_fit)
+                return X
+            return validate_data(
+                self, read(X), reset=is_fit, dtype=None, ensure_all_finite=False,
+                ensure_min_samples=int(is_fit),
+            )
+        except ValueError as error:
+            raise DataError(str(error)) from error
 
     def _read(self, X: Any, y: NDArray[Any], weight: Any, task: str) -> RowsTable:
+        if weight is not None and not np.any(weight):
+            raise DataError("every row has weight zero; at least one must count")
         encoder = clone(self.encoder) if self.encoder is not None else TreeEncoder()
         if isinstance(encoder, TreeEncoder):
             encoder.set_params(task=task)
-        return RowsTable(encoder, encoder.read(X, y, weight))
+        table = RowsTable(encoder, encoder.read(X, y, weight))
+        if len(table.training.rows) < 2:
+            raise DataError("at least two rows (of weight above 0) are needed, got one sample")
+        return table
 
     def _recipe(self, n_rows: int, has_teacher: bool) -> Recipe:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -151,7 +173,7 @@ class BinaryEstimator(BaseEstimator):
         )
         needs_rules = self.teacher == "auto" if isinstance(self.teacher, str) else False
         distil = self.distil if has_teacher or (needs_rules and self.max_rules) else 0.0
-        return Recipe(self.linear, self.max_rules, members if self.n_members else None, distil,
+        return Recipe(self.linear, self.max_rules, self.max_bytes, members if self.n_members else None, distil,
                       self.n_folds, seed)
 
     def _check_options(self) -> None:
@@ -159,10 +181,31 @@ class BinaryEstimator(BaseEstimator):
             raise DataError(f"teacher must be 'auto', None or a fitted estimator, got {self.teacher!r}")
         if not (self.linear or self.max_rules or self.n_members):
             raise DataError("a model needs a part: set linear, max_rules or n_members")
-        if self.n_folds < 2:
-            raise DataError(f"n_folds must be at least 2, got {self.n_folds}")
+        for name, low in {"max_rules": 0, "n_members": 0, "n_folds": 2}.items():
+            if getattr(self, name) < low:
+                raise DataError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        if not len(self.hidden) or min(self.hidden) < 1:
+            raise DataError(
+                f"hidden must name a positive size for each layer, got {self.hidden!r}; "
+                "n_members=0 leaves the members out"
+            )
+        surrogate(self.surrogate)
         if not 0 <= self.distil <= 1:
             raise DataError(f"distil must lie in [0, 1], got {self.distil}")
+
+    def _ask_teacher(self, method: str, X: Any, weight: NDArray[Any] | None) -> Floats | None:
+        """Return what an outside teacher says of the rows of weight above 0."""
+        if self.teacher is None or isinstance(self.teacher, str):
+            return None
+        if not hasattr(self.teacher, method):
+            raise DataError(
+                "teacher must be 'auto', None or a fitted estimator with "
+                f"{method}, got {self.teacher!r}"
+            )
+        answers = np.asarray(getattr(self.teacher, method)(X), dtype=np.float64)
+        if not np.isfinite(answers).all():
+            raise DataError(f"the teacher's {method} must give finite numbers, got NaN or infinity")
+        return answers if weight is None else answers[weight > 0]
 
     def _finish(self, fitted: Fitted, program: Program, seconds: float) -> Self:
         names = [part.name for part in fitted.parts]

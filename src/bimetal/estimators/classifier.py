@@ -36,9 +36,11 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         told to the encoder.
     linear : bool, default True
         Whether to fit the linear part.
-    max_rules : int, default 3000
+    max_rules : int, default 4000
         Sparse binary neurons at most; 0 leaves the rules part out.
-    hidden : sequence of int, default (64, 64)
+    max_bytes : int, default 65536
+        Size of the saved file to keep within; the rules part is cut to the room that is left.
+    hidden : sequence of int, default (32, 32)
         Neurons of each hidden layer of a member.
     n_members : int, default 8
         Members of the ensemble; 0 leaves the members part out.
@@ -98,8 +100,9 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         *,
         encoder: Encoder | None = None,
         linear: bool = True,
-        max_rules: int = 3_000,
-        hidden: Sequence[int] = (64, 64),
+        max_rules: int = 4_000,
+        max_bytes: int = 65_536,
+        hidden: Sequence[int] = (32, 32),
         n_members: int = 8,
         teacher: Any = "auto",
         distil: float = 0.7,
@@ -107,7 +110,7 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         dropout: float = 0.1,
         max_epochs: int = 40,
         batch_size: int = 512,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 5e-3,
         patience: int = 8,
         n_folds: int = 5,
         calibration: Literal["sigmoid", "isotonic"] = "sigmoid",
@@ -116,7 +119,7 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         verbose: bool = False,
     ) -> None:
         super().__init__(
-            encoder=encoder, linear=linear, max_rules=max_rules, hidden=hidden, n_members=n_members,
+            encoder=encoder, linear=linear, max_rules=max_rules, max_bytes=max_bytes, hidden=hidden, n_members=n_members,
             teacher=teacher, distil=distil, surrogate=surrogate, dropout=dropout,
             max_epochs=max_epochs, batch_size=batch_size, learning_rate=learning_rate,
             patience=patience, n_folds=n_folds, random_state=random_state, verbose=verbose,
@@ -146,11 +149,13 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         start = timer()
         X = self._check_table(X, is_fit=True)
         y = self._check_labels(X, y)
-        table = self._read(X, y, self._weights(y, sample_weight), "classification")
+        weight = self._weights(y, sample_weight)
+        table = self._read(X, y, weight, "classification")
+        assert table.training.y is not None
         self.classes_, codes = np.unique(table.training.y, return_inverse=True)
         task = self._task(table.training.columns)
         targets = codes[:, None].astype(float) if task.n_outputs == 1 else np.eye(task.n_outputs)[codes]
-        soft = self._taught(X, sample_weight)
+        soft = self._taught(X, weight)
         recipe = self._recipe(len(codes), soft is not None)
         with one_thread(), shown(self.verbose) as progress:
             fitted = cook(table, targets, codes, table.training.weight, soft, task, recipe, progress)
@@ -175,7 +180,8 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row; of equals, the first."""
-        return np.asarray(self.classes_[self._answers(X).argmax(axis=1)])
+        answers = self._answers(X)
+        return np.asarray(self.classes_[answers.argmax(axis=1)])
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float32]:
         """Return the logarithms of `predict_proba`."""
@@ -187,9 +193,12 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
             raise DataError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        y = column_or_1d(_check_y(y, multi_output=False, y_numeric=False), warn=True)
-        check_consistent_length(X, y)
-        check_classification_targets(y)
+        try:
+            y = column_or_1d(_check_y(y, multi_output=False, y_numeric=False), warn=True)
+            check_consistent_length(X, y)
+            check_classification_targets(y)
+        except ValueError as error:
+            raise DataError(str(error)) from error
         return np.asarray(y)
 
     def _weights(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
@@ -211,14 +220,12 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
             raise DataError(f"isotonic calibration is for two classes, got {n}; use 'sigmoid'")
         return Task("binary", 1) if n == 2 else Task("multiclass", n)
 
-    def _taught(self, X: Any, sample_weight: Any) -> Floats | None:
-        if self.teacher is None or isinstance(self.teacher, str):
+    def _taught(self, X: Any, weight: Floats | None) -> Floats | None:
+        answers = self._ask_teacher("predict_proba", X, weight)
+        if answers is None:
             return None
         if list(getattr(self.teacher, "classes_", self.classes_)) != list(self.classes_):
             raise DataError(
                 f"the teacher knows classes {list(self.teacher.classes_)}, y has {list(self.classes_)}"
             )
-        answers = np.asarray(self.teacher.predict_proba(X), dtype=np.float64)
-        if sample_weight is not None:
-            answers = answers[np.asarray(sample_weight) > 0]
         return answers[:, 1:] if len(self.classes_) == 2 else answers

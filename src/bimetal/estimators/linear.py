@@ -73,7 +73,8 @@ def _ridge(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) -> 
 
 
 def _newton(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) -> list[Floats]:
-    w, path = np.zeros(x.shape[1]), []
+    w: Floats = np.zeros(x.shape[1])
+    path: list[Floats] = []
     for strength in penalties:
         penalty = _penalty(x.shape[1], strength)
         for _ in range(30):

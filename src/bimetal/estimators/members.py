@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from bimetal.bits import n_bytes as packed_bytes
 from bimetal.estimators.parts import Part
 from bimetal.estimators.tasks import Floats, Task, mean_loss
 from bimetal.lower import lower_mlp
 from bimetal.nn import BinaryMLP, Epoch, History, TrainConfig, train
 
-__all__ = ["MembersConfig", "fit_members", "member_scores", "members_part"]
+__all__ = ["MembersConfig", "fit_members", "member_scores", "members_bytes", "members_part"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,15 @@ def members_part(net: BinaryMLP) -> Part:
     """Lower the members to bit operations."""
     lowered = lower_mlp(net)
     return Part("members", lowered.ops, lowered.linear, lowered.readout, lowered.bias)
+
+
+def members_bytes(config: MembersConfig, n_bits: int, n_outputs: int) -> int:
+    """Bytes that the lowered members take in a Program, readout included."""
+    total, n_in = 0, n_bits
+    for width in config.hidden:
+        total += config.n_members * width * (packed_bytes(n_in) + 4)
+        n_in = width
+    return total + 2 * n_outputs * config.n_members * config.hidden[-1]
 
 
 def _as_signs(bits: NDArray[np.bool_]) -> Tensor:

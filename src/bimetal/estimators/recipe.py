@@ -21,7 +21,13 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from bimetal.estimators.linear import PENALTIES, linear_part, linear_path, linear_scores
-from bimetal.estimators.members import MembersConfig, fit_members, member_scores, members_part
+from bimetal.estimators.members import (
+    MembersConfig,
+    fit_members,
+    member_scores,
+    members_bytes,
+    members_part,
+)
 from bimetal.estimators.parts import Bits, Part
 from bimetal.estimators.stacking import stack
 from bimetal.estimators.tasks import Floats, Task, mean_loss, probabilities
@@ -35,7 +41,10 @@ Progress = Callable[[str, float], None]
 
 MAX_TREES = 1_500
 N_INNER = 3
-LARGE = 12_000
+ENCODE_BYTES, POINT_BYTES = 7, 2  # of one encoder bit, of one int16 point
+HEADER_BYTES = 6_144
+"""Room for what a file holds besides the parts: names, provenance, golden rows."""
+LARGE = 4_000
 """Rows above which three folds suffice, and the first of them alone chooses among candidates."""
 
 
@@ -55,6 +64,7 @@ class Recipe:
 
     use_linear: bool
     max_rules: int
+    max_bytes: int
     members: MembersConfig | None
     distil: float  # share of the teacher in the soft targets; 0 without a teacher
     n_folds: int
@@ -145,7 +155,7 @@ class _Kitchen:
                 break
             if len(self.targets) > LARGE:
                 for candidates in (self.linear, self.rules):
-                    candidates.live = [candidates.best(held_out, self._loss)]
+                    candidates.live = [candidates.best(held_out, self._scaled_loss)]
         self.progress("all rows", len(folds) / (len(folds) + 1))
         return self._all_rows()
 
@@ -155,6 +165,12 @@ class _Kitchen:
 
     def _loss(self, scores: Floats, rows: Rows) -> float:
         return mean_loss(self.task, scores, self.targets[rows], self.weight[rows])
+
+    def _scaled_loss(self, scores: Floats, rows: Rows) -> float:
+        """Loss after the best scale and shift: stacking will find them anyway."""
+        targets, weight = self.targets[rows], self.weight[rows]
+        (scale,), shift = stack([scores], targets, weight, self.task)
+        return mean_loss(self.task, scale * scores + shift, targets, weight)
 
     def _max_trees(self, i: int) -> int:
         return max(1, min(MAX_TREES, self.recipe.max_rules // n_rules(self.task, GROWTHS[i])))
@@ -200,7 +216,7 @@ class _Kitchen:
             return None
         if self.soft is not None:
             return self.soft[rows]
-        i = self.rules.best(held_out, self._loss)
+        i = self.rules.best(held_out, self._scaled_loss)
         n_trees = self.rules.lengths[i][-1]
         answers = np.empty((len(rows), self.task.n_outputs))
         for fitting, asked in KFold(N_INNER, shuffle=True, random_state=self.recipe.seed).split(rows):
@@ -216,7 +232,7 @@ class _Kitchen:
     def _all_rows(self) -> Fitted:
         """Weigh the parts by their out-of-fold scores, then fit those that count on all rows."""
         seen = np.flatnonzero(self.seen)
-        chosen = {name: c.best(seen, self._loss) for name, c in self._candidates().items()}
+        chosen = {name: c.best(seen, self._scaled_loss) for name, c in self._candidates().items()}
         scores = [self._candidates()[name].scores[i][seen] for name, i in chosen.items()]
         weights, intercept = stack(scores, self.targets[seen], self.weight[seen], self.task)
         total = np.tensordot(weights, np.stack(scores), axes=1) + intercept
@@ -226,9 +242,10 @@ class _Kitchen:
         encoder = self.table.fit_encoder(everything)
         data = self.table.bits(encoder, everything)
         taught = None if teacher is None else probabilities(self.task, teacher)
-        counts = dict(zip(chosen, weights > 0, strict=True))
-        parts = [self._part(name, i, data, taught) if counts[name] else _nothing(name, data, self.task)
-                 for name, i in chosen.items()]
+        counting = {name: i for (name, i), w in zip(chosen.items(), weights, strict=True) if w > 0}
+        room = self._room(data, "members" in counting)
+        parts = [self._part(name, i, data, taught, room) if name in counting
+                 else _nothing(name, data, self.task) for name, i in chosen.items()]
         oof = np.full(self.targets.shape, np.nan)
         oof[seen] = total
         return Fitted(encoder, parts, weights, intercept, losses | {"stacked": self._loss(total, seen)},
@@ -253,11 +270,31 @@ class _Kitchen:
         p = np.clip(self.soft, 1e-6, 1 - 1e-6)
         return np.asarray(np.log(p) - (np.log1p(-p) if self.task.kind == "binary" else 0.0))
 
-    def _part(self, name: str, i: int, data: Bits, taught: Floats | None) -> Part:
+    def _room(self, data: Bits, has_members: bool) -> int:
+        """Bytes left for rules when everything else is in the file."""
+        n_in, n_outputs = data.bits.shape[1], self.task.n_outputs
+        taken = HEADER_BYTES + n_in * (ENCODE_BYTES + POINT_BYTES * n_outputs)
+        if has_members and self.recipe.members:
+            taken += members_bytes(self.recipe.members, n_in, n_outputs)
+        return self.recipe.max_bytes - taken
+
+    def _rules_within(self, data: Bits, i: int, room: int) -> Part:
+        """Grow trees on all rows and keep as many, from the first, as fit the room."""
+        n_trees = self.rules.length(i)
+        booster = self._grow(data, np.arange(len(self.targets)), i, n_trees)
+        while True:
+            part = rules_part(booster, data, self.task, n_trees)
+            size = sum(a.nbytes for op in part.ops for a in op.arrays().values())
+            size += POINT_BYTES * part.hidden.size
+            if size <= room or n_trees == 1:
+                return part
+            n_trees = max(1, int(n_trees * min(0.97, room / size)))
+
+    def _part(self, name: str, i: int, data: Bits, taught: Floats | None, room: int) -> Part:
         rows = np.arange(len(self.targets))
         mixed = self._mixed(rows, taught)
         if name == "rules":
-            return rules_part(self._grow(data, rows, i, self.rules.length(i)), data, self.task)
+            return self._rules_within(data, i, room)
         if name == "linear":
             path = linear_path(data.bits, mixed, self.weight, self.task, PENALTIES[: i + 1])
             return linear_part(path[-1])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import _check_y, check_consistent_length, column_or_1d
 
-from bimetal.errors import DataError
+from bimetal.errors import DataError, NotFiniteError
 from bimetal.estimators.assemble import assemble
 from bimetal.estimators.base import BinaryEstimator, one_thread, timer
 from bimetal.estimators.progress import shown
@@ -54,7 +54,7 @@ class BinaryRegressor(RegressorMixin, BinaryEstimator):  # type: ignore[misc]
         center = float(np.average(training.y, weights=training.weight))
         spread = float(np.sqrt(np.average((training.y - center) ** 2, weights=training.weight))) or 1.0
         targets = ((training.y - center) / spread)[:, None]
-        soft = self._taught(X, sample_weight, center, spread)
+        soft = self._taught(X, weight, center, spread)
         task, recipe = Task("regression", 1), self._recipe(len(targets), soft is not None)
         with one_thread(), shown(self.verbose) as progress:
             fitted = cook(table, targets, None, training.weight, soft, task, recipe, progress)
@@ -79,14 +79,18 @@ class BinaryRegressor(RegressorMixin, BinaryEstimator):  # type: ignore[misc]
             raise DataError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        y = column_or_1d(_check_y(y, multi_output=False, y_numeric=True), warn=True)
-        check_consistent_length(X, y)
-        return np.asarray(y, dtype=np.float64)
+        try:
+            y = column_or_1d(_check_y(y, multi_output=False, y_numeric=True), warn=True)
+            check_consistent_length(X, y)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        targets: NDArray[np.float64] = np.asarray(y, dtype=np.float64)
+        if (np.abs(targets) > np.finfo(np.float32).max).any():
+            raise NotFiniteError("targets must fit float32, which ends at 3.4e38; use another unit")
+        return targets
 
-    def _taught(self, X: Any, sample_weight: Any, center: float, spread: float) -> Floats | None:
-        if self.teacher is None or isinstance(self.teacher, str):
-            return None
-        answers = np.asarray(self.teacher.predict(X), dtype=np.float64)
-        if sample_weight is not None:
-            answers = answers[np.asarray(sample_weight) > 0]
-        return ((answers - center) / spread)[:, None]
+    def _taught(
+        self, X: Any, weight: Floats | None, center: float, spread: float
+    ) -> Floats | None:
+        answers = self._ask_teacher("predict", X, weight)
+        return None if answers is None else (answers.reshape(-1, 1) - center) / spread

@@ -70,14 +70,16 @@ class BinaryMLP(nn.Module):
             n_in, groups = n_out, n_members
         self.hidden = nn.Sequential(*layers)
         self.readout = nn.Parameter(torch.zeros(n_members, hidden[-1], n_outputs))
-        self.linear = nn.Linear(n_bits, n_outputs)
+        self.linear = _linear_without_drawing(n_bits, n_outputs)
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, bits: Tensor) -> Tensor:
         """Map (n_rows, n_bits) of ±1 to (n_rows, n_members, n_outputs)."""
-        fired = self.hidden(bits).view(len(bits), self.n_members, -1)
-        return torch.einsum("bmh,mho->bmo", fired, self.readout) + self.linear(bits)[:, None]
+        fired: Tensor = self.hidden(bits).view(len(bits), self.n_members, self.readout.shape[1])
+        members = torch.einsum("bmh,mho->bmo", fired, self.readout)
+        around: Tensor = self.linear(bits)
+        return members + around[:, None]
 
     def binary_layers(self) -> list[tuple[BinaryLinear, nn.BatchNorm1d]]:
         """Return the hidden layers with their norms, first to last."""
@@ -87,3 +89,9 @@ class BinaryMLP(nn.Module):
             for layer, norm in zip(modules[::4], modules[1::4], strict=True)
             if isinstance(layer, BinaryLinear) and isinstance(norm, nn.BatchNorm1d)
         ]
+
+
+def _linear_without_drawing(n_in: int, n_out: int) -> nn.Linear:
+    """Return an uninitialised layer: torch's own start would draw from the global generator."""
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out)  # type: ignore[no-untyped-call]
+    return layer

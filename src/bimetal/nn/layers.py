@@ -18,7 +18,7 @@ class Sign(nn.Module):
 
     Parameters
     ----------
-    surrogate : str, default "clipped"
+    surrogate_name : str, default "clipped"
         A name in `bimetal.nn.SURROGATES`.
     """
 
@@ -28,9 +28,11 @@ class Sign(nn.Module):
         self._slope = surrogate(surrogate_name)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return ±1 of the shape of `x`."""
         return binarize(x, self._slope)
 
     def extra_repr(self) -> str:
+        """Name the surrogate when the layer is printed."""
         return repr(self.surrogate_name)
 
 
@@ -54,7 +56,7 @@ class BinaryLinear(nn.Module):
     Raises
     ------
     DataError
-        When the sizes do not divide into the groups.
+        When a size is not positive, or the sizes do not divide into the groups.
 
     Examples
     --------
@@ -73,8 +75,11 @@ class BinaryLinear(nn.Module):
         init_bound: float = 0.1,
     ) -> None:
         super().__init__()
-        if n_in % groups or n_out % groups:
-            raise DataError(f"{n_in} inputs and {n_out} outputs do not divide into {groups} groups")
+        if min(n_in, n_out, groups) < 1 or n_in % groups or n_out % groups:
+            raise DataError(
+                f"{n_in} inputs and {n_out} outputs do not divide into {groups} groups; all three "
+                "must be positive, and groups a divisor of both"
+            )
         self.n_in, self.n_out, self.groups = n_in, n_out, groups
         shape = (groups, n_out // groups, n_in // groups)
         self.latent_weight = nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * init_bound)
@@ -90,10 +95,13 @@ class BinaryLinear(nn.Module):
         w = self.binary_weight
         if self.groups == 1:
             return x @ w[0].T
-        parts = x.view(len(x), self.groups, -1).transpose(0, 1)
-        return torch.bmm(parts, w.transpose(1, 2)).transpose(0, 1).reshape(len(x), self.n_out)
+        parts = x.reshape(len(x), self.groups, w.shape[2]).transpose(0, 1)
+        sums = torch.bmm(parts, w.transpose(1, 2)).transpose(0, 1).reshape(len(x), self.n_out)
+        # torch's norms round differently on strided memory, and lowering asks them on contiguous
+        return sums.contiguous()
 
     def extra_repr(self) -> str:
+        """Name the sizes when the layer is printed."""
         return f"{self.n_in}, {self.n_out}, groups={self.groups}"
 
 

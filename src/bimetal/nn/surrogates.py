@@ -33,7 +33,7 @@ def approx_sign(x: Tensor) -> Tensor:
 def swish_sign(x: Tensor, beta: float = 5.0) -> Tensor:
     """SignSwish, q'(x) = β(2 − βx·tanh(βx/2)) / (1 + cosh βx) (BNN+, Darabi et al. 2018).
 
-    The argument βx is held within ±60, where the factor is already below 1e-24, so that the
+    The argument βx is held within ±60, where the factor is already below 1e-23, so that the
     hyperbolic cosine cannot overflow.
     """
     bx = (beta * x).clamp(-60.0, 60.0)

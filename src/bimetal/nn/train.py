@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from bimetal.errors import TrainingError
+from bimetal.errors import DataError, TrainingError
 from bimetal.nn.layers import clip_latent, latent_weights
 from bimetal.nn.optim import adamw
 
@@ -28,7 +28,7 @@ class TrainConfig:
     max_epochs : int
         At least 1.
     batch_size : int
-        Rows a step; the last, smaller batch of an epoch is used if it has two rows or more.
+        Rows a step, at least 2; the last, smaller batch of an epoch is used if it has two rows or more.
     learning_rate : float
         Peak of a cosine that ends at 2 % of it.
     weight_decay : float
@@ -37,6 +37,11 @@ class TrainConfig:
         Epochs without a better validation loss before stopping; None never stops early.
     seed : int
         Of the batches (and of dropout).
+
+    Raises
+    ------
+    DataError
+        When a number is out of its range.
     """
 
     max_epochs: int = 40
@@ -45,6 +50,15 @@ class TrainConfig:
     weight_decay: float = 1e-2
     patience: int | None = 8
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = {"max_epochs": 1, "batch_size": 2} | ({} if self.patience is None else {"patience": 1})
+        for name, low in least.items():
+            if not getattr(self, name) >= low:
+                raise DataError(f"{name} must be at least {low}, got {getattr(self, name)!r}")
+        for name in ("learning_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DataError(f"{name} must be 0 or more, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -99,9 +113,13 @@ def train(
 
     Raises
     ------
+    DataError
+        When there are fewer than 2 rows.
     TrainingError
         When the loss is not finite; the best state so far is put back first.
     """
+    if n_rows < 2:
+        raise DataError(f"training needs at least 2 rows, got {n_rows}")
     generator = torch.Generator().manual_seed(config.seed)
     steps = max(1, math.ceil(n_rows / config.batch_size)) * config.max_epochs
     optimizer = adamw(model, config.learning_rate, config.weight_decay)

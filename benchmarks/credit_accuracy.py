@@ -1,0 +1,191 @@
+"""Accuracy on every credit set at hand: the default BinaryClassifier beside what people use today.
+
+Protocol. Tables of up to 5,000 rows without a split of their own: `--seeds` repetitions of stratified
+5-fold cross-validation. Longer ones: one fixed hold-out (the publisher's split, or time, where there is
+one; else a quarter of the rows, stratified, the same in every run) and `--seeds` seeds of each model;
+there LightGBM and the float net are tuned once, on the training rows, with the first seed. LightGBM and the
+float net are tuned by the same random search (`--draws` settings and a sensible default, judged on inner
+splits of the training rows). The BinaryClassifier is never tuned: it is the default, everywhere.
+
+Needs the environment variable BIMETAL_DATA, or a network for the sets that can be downloaded.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pandas as pd
+from _frame import Row, options, report
+from _rivals import LogisticOneHot, LogisticOnBits, TunedLightGBM, TunedMLP
+from joblib import Parallel, delayed
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from bimetal import datasets
+from bimetal.encoders import QuantileEncoder, TreeEncoder
+from bimetal.errors import BimetalError
+from bimetal.estimators import BinaryClassifier
+from bimetal.format import dumps
+
+LARGE = 5_000
+OURS, LGBM, MLP = "bimetal", "lightgbm", "float mlp"
+CONTROL, BITS, ONE_HOT = "linear, same bits", "logistic, quantile bits", "logistic, one-hot"
+MODELS = (OURS, LGBM, MLP, CONTROL, BITS, ONE_HOT)
+REGRESSIONS = ("openintro_loans",)
+Split = tuple[np.ndarray, np.ndarray, int]
+
+
+def splits(data: datasets.Dataset, n_seeds: int) -> list[Split]:
+    """Return (training rows, test rows, seed) for every fit of the protocol."""
+    n = len(data.y)
+    if data.split is not None:
+        one = np.flatnonzero(data.split == "train"), np.flatnonzero(data.split == "test")
+        return [(*one, seed) for seed in range(n_seeds)]
+    if n > LARGE:
+        a, b = train_test_split(np.arange(n), test_size=0.25, stratify=data.y, random_state=0)
+        return [(a, b, seed) for seed in range(n_seeds)]
+    return [
+        (a, b, seed)
+        for seed in range(n_seeds)
+        for a, b in StratifiedKFold(5, shuffle=True, random_state=seed).split(data.y, data.y)
+    ]
+
+
+def fit_all(data: datasets.Dataset, split: Split, n_draws: int, tuned: dict[str, Any]) -> dict[str, Any]:
+    """Fit every model on one split and return its figures."""
+    a, b, seed = split
+    X, y, test = data.X.iloc[a], data.y[a], data.X.iloc[b]
+    ours = BinaryClassifier(encoder=_encoder(data), random_state=seed)
+    models = {
+        OURS: ours,
+        LGBM: TunedLightGBM(n_draws, seed),
+        MLP: TunedMLP(n_draws, seed),
+        CONTROL: LogisticOnBits(_encoder(data), seed),
+        BITS: LogisticOnBits(QuantileEncoder(special_codes=data.special_codes), seed),
+        ONE_HOT: LogisticOneHot(seed),
+    }
+    figures: dict[str, Any] = {}
+    for name, model in models.items():
+        start = time.perf_counter()
+        model.fit(X, y, tuned[name]) if name in tuned else model.fit(X, y)
+        seconds = time.perf_counter() - start
+        p = model.predict_proba(test)[:, 1] if name == OURS else model.predict(test)
+        figures[name] = {**scores(data.y[b], np.asarray(p, np.float64)), "seconds": seconds}
+    figures[OURS]["bytes"] = len(dumps(ours.program_))
+    figures[OURS]["weights"] = ours.report_.weights
+    figures[LGBM]["bytes"] = models[LGBM].n_bytes
+    return figures
+
+
+def scores(y: np.ndarray, p: np.ndarray) -> dict[str, float]:
+    """AUC, Brier score and log loss of probabilities."""
+    p = np.clip(p, 1e-7, 1 - 1e-7)
+    return {"auc": roc_auc_score(y, p), "brier": brier_score_loss(y, p), "log_loss": log_loss(y, p)}
+
+
+def _encoder(data: datasets.Dataset) -> TreeEncoder:
+    return TreeEncoder(special_codes=data.special_codes)
+
+
+def tune_once(data: datasets.Dataset, first: Split, n_draws: int) -> dict[str, Any]:
+    """Tune the rivals on the training rows of a fixed hold-out."""
+    a, _, seed = first
+    return {
+        LGBM: TunedLightGBM(n_draws, seed).tune(data.X.iloc[a], data.y[a]),
+        MLP: TunedMLP(n_draws, seed).tune(data.X.iloc[a], data.y[a]),
+    }
+
+
+def run_set(name: str, n_seeds: int, n_draws: int, jobs: int) -> dict[str, Any] | None:
+    """Run the protocol on one data set; None where the data cannot be had."""
+    try:
+        data = datasets.load(name)
+    except BimetalError as error:
+        print(f"{name}: left out ({error})", file=sys.stderr)
+        return None
+    todo = splits(data, n_seeds)
+    is_fixed = all(np.array_equal(todo[0][1], s[1]) for s in todo)
+    tuned = tune_once(data, todo[0], n_draws) if is_fixed else {}
+    done = Parallel(jobs)(delayed(fit_all)(data, s, n_draws, tuned) for s in todo)
+    return {"rows": len(data.y), "rate": float(np.mean(data.y)), "fits": len(todo), "runs": done}
+
+
+def table(results: dict[str, Any], measure: str) -> pd.DataFrame:
+    """Mean of a measure by data set and model, and its spread over fits."""
+    rows = {}
+    for name, result in results.items():
+        values = {m: [run[m][measure] for run in result["runs"]] for m in MODELS}
+        rows[name] = {m: f"{np.mean(v):.4f} ± {np.std(v):.4f}" for m, v in values.items()}
+    return pd.DataFrame(rows).T
+
+
+def means(results: dict[str, Any], model: str, measure: str) -> np.ndarray:
+    """Mean over fits, one entry a data set."""
+    return np.array([np.mean([run[model][measure] for run in r["runs"]]) for r in results.values()])
+
+
+def figures(results: dict[str, Any]) -> list[Row]:
+    """Turn results into rows with the goals of the project."""
+    ours = means(results, OURS, "auc")
+    rows = [
+        Row(f"mean AUC, bimetal − {m}", float((ours - means(results, m, "auc")).mean()), "AUC", "higher",
+            0.0 if m != MLP else None)
+        for m in MODELS[1:]
+    ]
+    for i, name in enumerate(results):
+        gap = float((ours - means(results, LGBM, "auc"))[i])
+        rows.append(Row(f"{name}: AUC, bimetal − lightgbm", gap, "AUC", "higher", -0.005))
+    for m in (ONE_HOT, BITS):
+        worst = float((ours - means(results, m, "auc")).min())
+        rows.append(Row(f"least AUC, bimetal − {m}", worst, "AUC", "higher", 0.0))
+    for measure in ("brier", "log_loss"):
+        gap = float((means(results, OURS, measure) - means(results, LGBM, measure)).mean())
+        rows.append(Row(f"mean {measure}, bimetal − lightgbm", gap, measure, "lower", 0.0))
+    largest = max(run[OURS]["bytes"] for r in results.values() for run in r["runs"])
+    rows.append(Row("largest file", largest / 1024, "KiB", "lower", 64))
+    ratio = np.mean(means(results, LGBM, "bytes") / means(results, OURS, "bytes"))
+    rows.append(Row("LightGBM's file over ours, mean", float(ratio), "x"))
+    if "taiwan_default" in results:
+        seconds = [run[OURS]["seconds"] for run in results["taiwan_default"]["runs"]]
+        rows.append(Row("taiwan_default: fit (75 % of 30,000 rows)", float(np.median(seconds)), "s", "lower", 60))
+    return rows
+
+
+def main() -> None:
+    """Run and report."""
+    args = options(__doc__.splitlines()[0],
+                   sets={"nargs": "*", "help": "data sets (default: all)"},
+                   draws={"type": int, "default": 12, "help": "settings in the random search"},
+                   jobs={"type": int, "default": 2, "help": "fits at once"},
+                   cache={"type": Path, "help": "folder for the results of each set, reused if there"})
+    names = args.sets or [n for n in datasets.names() if n not in REGRESSIONS]
+    n_seeds, n_draws = (1, 2) if args.quick else (args.seeds, args.draws)
+    if args.quick and not args.sets:
+        names = ["german_credit", "credit_approval_crx"]
+    results: dict[str, Any] = {}
+    for name in names:
+        kept = args.cache / f"{name}.json" if args.cache else None
+        if kept and kept.exists():
+            results[name] = json.loads(kept.read_text())
+        elif (result := run_set(name, n_seeds, n_draws, args.jobs)) is not None:
+            results[name] = result
+            if kept:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                kept.write_text(json.dumps(result))
+        if name in results:
+            print(table({name: results[name]}, "auc").to_string(), flush=True)
+    for measure in ("auc", "brier", "log_loss"):
+        print(f"\n{measure}\n{table(results, measure).to_string()}")
+    summary = {n: {k: v for k, v in r.items() if k != "runs"} for n, r in results.items()}
+    tables = {m: table(results, m).to_dict("index") for m in ("auc", "brier", "log_loss")}
+    report(figures(results), args.json, sets=summary, tables=tables)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The commands in one place, and what happens when an option is not understood."""
+
+from collections.abc import Sequence
+
+import typer
+
+from bimetal.cli.answer import show_error
+from bimetal.cli.bench import bench
+from bimetal.cli.datasets import datasets
+from bimetal.cli.demo import demo
+from bimetal.cli.inspect import inspect
+from bimetal.cli.score import score
+from bimetal.cli.train import train
+
+__all__ = ["COMMANDS", "UsageError", "app", "run"]
+
+COMMANDS = (demo, train, score, inspect, bench, datasets)
+"""Every command; the tests and the docs read this list."""
+
+app = typer.Typer(
+    name="bimetal",
+    help="Binarized neural networks for finance: train, turn into bits, score anywhere.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+@app.callback()
+def _version(
+    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version."),
+) -> None:
+    if version:
+        import bimetal
+
+        typer.echo(f"bimetal {bimetal.__version__}")
+        raise typer.Exit
+
+
+class UsageError(Exception):
+    """The command line was not understood."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit code; with ``--json`` usage errors are JSON as well."""
+    as_json = "--json" in arguments
+    try:
+        code = app(list(arguments), prog_name="bimetal", standalone_mode=not as_json)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except Exception as error:
+        # typer's own copy of click, or click's: their usage errors have no other common mark.
+        if not hasattr(error, "format_message"):
+            raise
+        show_error(UsageError(error.format_message()), as_json)
+        return 2
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,10 @@
+"""Tables in files: CSV, Parquet and Arrow, whole for training and in batches for scoring.
+
+A batch is a pyarrow RecordBatch. Batches are read, scored and written one after the other, so that a
+file may be larger than memory. Output appears whole or not at all.
+"""
+
+from bimetal.tables.reading import SUFFIXES, Source, open_source, read_table
+from bimetal.tables.writing import open_sink
+
+__all__ = ["SUFFIXES", "Source", "open_sink", "open_source", "read_table"]
