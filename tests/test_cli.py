@@ -19,11 +19,13 @@ from typer.testing import CliRunner
 
 import bimetal
 from bimetal import reference
+from bimetal.cli import demo as demo_module
 from bimetal.cli import score as score_module
 from bimetal.cli.app import COMMANDS, app, run
 from bimetal.cli.options import names_of, special_codes_of
 from bimetal.cli.score import score_file
 from bimetal.cli.splits import at_random, in_time_order
+from bimetal.datasets import loading
 from bimetal.errors import BimetalError, DataError
 from bimetal.tables import open_sink, open_source, read_table
 
@@ -91,8 +93,14 @@ def test_scores_of_a_file_equal_those_of_the_engine(
     values = answer("score", GOLDEN, data, "--out", out, "--keep", "id")
     got = read_table(out)
     assert values["n_rows"] == len(got) == len(table)
-    assert got.column_names == values["columns"] == ["id", "probability_good", "probability_bad", "prediction"]
-    probabilities = np.column_stack([got.column(f"probability_{c}").to_numpy() for c in ("good", "bad")])
+    assert (
+        got.column_names
+        == values["columns"]
+        == ["id", "probability_good", "probability_bad", "prediction"]
+    )
+    probabilities = np.column_stack(
+        [got.column(f"probability_{c}").to_numpy() for c in ("good", "bad")]
+    )
     np.testing.assert_array_equal(probabilities.astype(np.float32), engine.predict_proba(table))
     assert got.column("prediction").to_pylist() == engine.predict(table).tolist()
     if target != ".csv":
@@ -101,7 +109,9 @@ def test_scores_of_a_file_equal_those_of_the_engine(
         assert got.schema.field("probability_bad").type == pa.float32()
 
 
-def test_kept_text_of_a_csv_file_is_copied_as_it_stands(engine: bimetal.Engine, tmp_path: Path) -> None:
+def test_kept_text_of_a_csv_file_is_copied_as_it_stands(
+    engine: bimetal.Engine, tmp_path: Path
+) -> None:
     data, out = write_table(loans(20), tmp_path / "in.csv"), tmp_path / "out.csv"
     answer("score", GOLDEN, data, "--out", out, "--keep", "id")
     assert '"00003"' in out.read_text()
@@ -121,7 +131,9 @@ def test_a_table_without_rows_gives_scores_without_rows(tmp_path: Path) -> None:
     assert len(read_table(tmp_path / "out.parquet")) == 0
 
 
-def test_csv_is_cut_by_semicolons_and_words_may_mean_missing(engine: bimetal.Engine, tmp_path: Path) -> None:
+def test_csv_is_cut_by_semicolons_and_words_may_mean_missing(
+    engine: bimetal.Engine, tmp_path: Path
+) -> None:
     data = tmp_path / "in.csv"
     data.write_text('age;income;housing\n40;1500;own\nNA;"2500";"rent"\n')
     answer("score", GOLDEN, data, "--out", tmp_path / "out.parquet", "--missing", "NA")
@@ -143,31 +155,33 @@ def files_in(folder: Path) -> list[str]:
 class Stumbling:
     """An engine that fails in its second batch."""
 
-    def __init__(self, engine: bimetal.Engine, error: BaseException) -> None:
+    def __init__(self, engine: bimetal.Engine, error: type[BaseException]) -> None:
         self.engine, self.error, self.n_calls = engine, error, 0
         self.program, self.n_outputs = engine.program, engine.n_outputs
 
     def predict_proba(self, X: Any) -> Any:
         self.n_calls += 1
         if self.n_calls == 2:
-            raise self.error
+            raise self.error("in the second batch")
         return self.engine.predict_proba(X)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), DataError("odd"), OSError("full"), SystemExit(143)])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, DataError, OSError, SystemExit])
 def test_a_score_that_fails_leaves_nothing_and_spoils_nothing(
-    engine: bimetal.Engine, tmp_path: Path, error: BaseException
+    engine: bimetal.Engine, tmp_path: Path, error: type[BaseException]
 ) -> None:
     data, out = write_table(loans(), tmp_path / "in.parquet"), tmp_path / "out.parquet"
     out.write_bytes(b"yesterday")
     stumbling: Any = Stumbling(engine, error)
-    with pytest.raises(type(error)):
+    with pytest.raises(error):
         list(score_file(stumbling, data, out, batch_rows=50))
     assert files_in(tmp_path) == ["in.parquet", "out.parquet"]
     assert out.read_bytes() == b"yesterday"
 
 
-def test_ctrl_c_ends_with_130_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_130_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def interrupted(*args: Any) -> Iterator[int]:
         yield 0
         raise KeyboardInterrupt
@@ -190,7 +204,9 @@ def test_a_stopped_process_leaves_nothing(tmp_path: Path, sent: signal.Signals, 
         "Engine.predict_proba = slow\n"
         f"main(['score', {str(GOLDEN)!r}, {str(data)!r}, '--out', {str(tmp_path / 'out.parquet')!r}])\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         while "here" not in process.stderr.readline():
             assert process.poll() is None, "ended before it began"
@@ -213,11 +229,17 @@ def bad_scores(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         return tmp_path / name
 
     ages = pa.array([None] * 29 + [np.inf], pa.float64())
-    renamed = changed("renamed.parquet", lambda t: t.rename_columns(["id", "agee", "income", "housing"]))
+    renamed = changed(
+        "renamed.parquet", lambda t: t.rename_columns(["id", "agee", "income", "housing"])
+    )
     texts = changed("texts.parquet", lambda t: t.set_column(1, "age", pa.array(["x"] * 30)))
-    dates = changed("dates.parquet", lambda t: t.set_column(1, "age", pa.array([0] * 30, pa.date32())))
+    dates = changed(
+        "dates.parquet", lambda t: t.set_column(1, "age", pa.array([0] * 30, pa.date32()))
+    )
     infinite = changed("infinite.parquet", lambda t: t.set_column(1, "age", ages))
-    gap = changed("gap.parquet", lambda t: t.set_column(2, "income", pa.array([None] * 30, pa.float64())))
+    gap = changed(
+        "gap.parquet", lambda t: t.set_column(2, "income", pa.array([None] * 30, pa.float64()))
+    )
     clash = changed("clash.parquet", lambda t: t.append_column("prediction", pa.array(range(30))))
     word = text("word.csv", "age,income,housing\nforty,1,own\n")
     return {
@@ -251,7 +273,9 @@ def bad_scores(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
     "unknown kind", "unknown kind out", "no folder", "kept is absent", "kept clashes", "same file",
     "unknown isa",
 ])  # fmt: skip
-def test_what_cannot_be_scored_is_refused_in_one_line_and_leaves_nothing(tmp_path: Path, case: str) -> None:
+def test_what_cannot_be_scored_is_refused_in_one_line_and_leaves_nothing(
+    tmp_path: Path, case: str
+) -> None:
     cases = bad_scores(tmp_path)
     before = files_in(tmp_path)
     arguments, complaint = cases[case]
@@ -282,7 +306,10 @@ def test_inspect_says_when_a_model_no_longer_answers_as_it_should(
     bimetal.save(damaged, tmp_path / "damaged.bimetal")
     values = answer("inspect", tmp_path / "damaged.bimetal", code=2)
     assert not any(test["passed"] for test in values["self_test"])
-    assert cli("score", tmp_path / "damaged.bimetal", GOLDEN, "--out", tmp_path / "o.csv").exit_code == 2
+    assert (
+        cli("score", tmp_path / "damaged.bimetal", GOLDEN, "--out", tmp_path / "o.csv").exit_code
+        == 2
+    )
 
 
 def test_bench_measures_every_instruction_set() -> None:
@@ -321,7 +348,9 @@ def test_the_command_line_runs_where_nothing_that_trains_can_be_imported(tmp_pat
 
 
 def test_without_typer_the_command_line_names_the_extra() -> None:
-    code = "import sys; sys.modules['typer'] = None; from bimetal.cli import main; main(['inspect'])"
+    code = (
+        "import sys; sys.modules['typer'] = None; from bimetal.cli import main; main(['inspect'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "pip install 'bimetal[cli]'" in done.stderr and "Traceback" not in done.stderr
@@ -336,6 +365,55 @@ def credit(n: int = 240) -> pa.Table:
     return pa.table({"age": age, HOSTILE: job, "month": months, "bad": np.where(bad, "yes", "no")})
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure for a moment only: what is tested is not how fast this machine is."""
+    from bimetal.report import study, theme
+
+    monkeypatch.setattr(theme, "DPI", 50)
+    monkeypatch.setattr(study, "N_CALLS", {"model": 50, "challenger": 5})
+    monkeypatch.setattr(study, "N_BATCH", 500)
+    monkeypatch.setattr(study, "N_RESAMPLES", 50)
+    monkeypatch.setattr(study, "measure_batch", lambda score, n_rows: float(n_rows))
+
+
+@pytest.mark.usefixtures("brief")
+def test_the_demo_goes_from_a_table_to_a_page_and_says_when_the_table_is_simulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing_at_hand(name: str, **options: Any) -> Any:
+        raise DataError("no network here")
+
+    tiny = {"n_members": 1, "max_rules": 30, "max_epochs": 2, "n_folds": 2}
+    monkeypatch.setattr(demo_module, "QUICK", tiny)
+    monkeypatch.setattr(loading, "load", nothing_at_hand)
+    monkeypatch.setattr(loading, "simulate_credit", lambda: bimetal.datasets.simulate_credit(600))
+    out = tmp_path / "runs" / "demo"
+    done = cli("demo", "--quick", "--out", out, "--json")
+    assert done.exit_code == 0, done.output
+    assert "SIMULATED" in done.stderr and "without torch" in done.stderr
+    values = json.loads(done.stdout)
+    assert values["is_simulated"] and values["n_scores_equal"] == values["n_holdout_rows"] > 100
+    assert [m["name"] for m in values["models"]][-1] == "true probability"
+    assert bimetal.load(out / "model.bimetal").id == values["id"]
+    assert "Simulated data" in Path(values["report"]).read_text()
+
+
+def test_a_second_process_that_differs_in_one_bit_is_caught(
+    tmp_path: Path, engine: bimetal.Engine
+) -> None:
+    class Model:
+        program_ = engine.program
+        predict_proba = staticmethod(engine.predict_proba)
+
+    scores = np.array(engine.predict_proba(loans(20)))
+    scores[7, 1] = np.nextafter(scores[7, 1], np.float32(2))
+    table = pa.table({"probability_good": scores[:, 0], "probability_bad": scores[:, 1]})
+    with pytest.raises(BimetalError, match="1 of 20 rows"):
+        demo_module._compare(Model(), loans(20), write_table(table, tmp_path / "s.parquet"))
+
+
+@pytest.mark.usefixtures("brief")
 def test_train_saves_a_model_and_a_report_on_rows_it_has_not_seen(tmp_path: Path) -> None:
     data, out = write_table(credit(), tmp_path / "loans.csv"), tmp_path / "m.bimetal"
     values = answer(
@@ -354,7 +432,11 @@ def test_train_saves_a_model_and_a_report_on_rows_it_has_not_seen(tmp_path: Path
 
 @pytest.mark.parametrize("target", [[0, 1], [False, True], [0, 1, 2], [0.5, 1.5]])
 def test_train_reads_the_task_off_the_target(tmp_path: Path, target: list[Any]) -> None:
-    table = credit(90).drop_columns(["month", "bad"]).append_column("y", pa.array(target * (90 // len(target))))
+    table = (
+        credit(90)
+        .drop_columns(["month", "bad"])
+        .append_column("y", pa.array(target * (90 // len(target))))
+    )
     data, out = write_table(table, tmp_path / "t.parquet"), tmp_path / "m.bimetal"
     values = answer("train", data, "--target", "y", "--out", out, "--no-report", *FAST)
     assert values["task"] == ("regression" if target[0] == 0.5 else "classification")
@@ -374,8 +456,12 @@ def test_a_regressor_is_judged_and_scores_a_file(tmp_path: Path) -> None:
 
 def test_train_warns_of_a_time_that_it_was_not_told_of(tmp_path: Path) -> None:
     data = write_table(credit(60), tmp_path / "t.csv")
-    done = cli("train", data, "--target", "bad", "--out", tmp_path / "m.bimetal", "--no-report", *FAST)
-    assert "--time month" in " ".join(done.stderr.split()) and "--drop month" in " ".join(done.stderr.split())
+    done = cli(
+        "train", data, "--target", "bad", "--out", tmp_path / "m.bimetal", "--no-report", *FAST
+    )
+    assert "--time month" in " ".join(done.stderr.split()) and "--drop month" in " ".join(
+        done.stderr.split()
+    )
 
 
 @pytest.mark.parametrize(
@@ -396,8 +482,14 @@ def test_train_warns_of_a_time_that_it_was_not_told_of(tmp_path: Path) -> None:
         (["--target", "bad", "--time", "one"], "same"),
     ],
 )
-def test_what_cannot_be_trained_on_is_refused(tmp_path: Path, options: list[str], complaint: str) -> None:
-    table = credit(60).append_column("gap", pa.array([None] + [1] * 59)).append_column("one", pa.array([1] * 60))
+def test_what_cannot_be_trained_on_is_refused(
+    tmp_path: Path, options: list[str], complaint: str
+) -> None:
+    table = (
+        credit(60)
+        .append_column("gap", pa.array([None] + [1] * 59))
+        .append_column("one", pa.array([1] * 60))
+    )
     data = write_table(table, tmp_path / "t.csv")
     error = answer("train", data, *options, "--out", tmp_path / "m.bimetal", *FAST, code=2)["error"]
     assert complaint in error["message"]
@@ -408,7 +500,10 @@ def test_an_empty_table_and_a_folder_that_is_not_there_are_refused(tmp_path: Pat
     data = write_table(credit(60).slice(0, 0), tmp_path / "t.parquet")
     assert "no rows" in answer("train", data, "--target", "bad", code=2)["error"]["message"]
     away = tmp_path / "no" / "m.bimetal"
-    assert "no folder" in answer("train", data, "--target", "bad", "--out", away, code=2)["error"]["message"]
+    assert (
+        "no folder"
+        in answer("train", data, "--target", "bad", "--out", away, code=2)["error"]["message"]
+    )
 
 
 def test_options_that_hold_several_things() -> None:

@@ -125,7 +125,7 @@ def test_bits_that_repeat_each_other_and_weights_of_any_size_are_solved(
     for w in linear_path(bits, targets, weight * size, task):
         assert np.isfinite(w).all()
         spread = linear_scores(w, bits)
-        assert size < 1 or np.corrcoef(spread[:, 0], targets[:, 0])[0, 1] > 0.4
+        assert size < 1 or np.corrcoef(spread[:, 0], targets[:, 0])[0, 1] > 0.3
 
 
 def test_the_part_carries_the_scores() -> None:

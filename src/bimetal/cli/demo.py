@@ -165,7 +165,7 @@ def _report(
     model: Any, credit: Any, rows: NDArray[Any], held: NDArray[Any], out: Path, as_json: bool
 ) -> tuple[Any, Path]:
     try:
-        from bimetal.report import Portfolio, study, write_report
+        from bimetal.report import Portfolio, judge, write_report
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "report", "the report") from error
     truth = credit.default_probability
@@ -175,10 +175,11 @@ def _report(
         train=(credit.X.take(rows), credit.y[rows]),
         test=(credit.X.take(held), credit.y[held]),
         truth=None if truth is None else truth[held],
+        positive=credit.positive,
         caveats=credit.caveats,
     )
     with narrated(not as_json) as progress:
-        judged = study(model, portfolio, progress=progress)
+        judged = judge(model, portfolio, progress=progress)
         progress("drawing")
         return judged, write_report(judged, out)
 

@@ -157,7 +157,7 @@ def _judge(
     if len(model.classes_) > 2:
         return {"holdout": {"accuracy": float(model.score(X, y))}}
     from bimetal.cli.answer import narrated
-    from bimetal.report import Portfolio, study, write_report
+    from bimetal.report import Portfolio, judge, write_report
 
     how = "the latest rows" if lesson.time is not None else "a random share of each class"
     portfolio = Portfolio(
@@ -167,7 +167,7 @@ def _judge(
         test=(X, y),
     )
     with narrated(not as_json) as progress:
-        judged = study(model, portfolio, progress=progress)
+        judged = judge(model, portfolio, progress=progress)
         page = write_report(judged, folder)
     return {"holdout": judged.models[0].measures, "report": str(page)}
 

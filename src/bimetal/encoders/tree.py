@@ -27,8 +27,8 @@ class TreeEncoder(Encoder):
 
     Parameters
     ----------
-    max_bits : int
-        At most this many cut-points over all columns.
+    max_bits : int, optional
+        At most this many cut-points over all columns; by default 256, or 8 a column if that is more.
     fill : bool
         Whether a column with fewer cut-points than `max_bits_per_column` gets quantiles besides.
     task : {"auto", "classification", "regression"}
@@ -52,7 +52,8 @@ class TreeEncoder(Encoder):
     ('x0 >= 120.5',)
     """
 
-    max_bits: int = 512
+    max_bits_per_column: int = 32
+    max_bits: int | None = None
     fill: bool = False
     task: Literal["auto", "classification", "regression"] = "auto"
     n_trees: int = 100
@@ -62,10 +63,13 @@ class TreeEncoder(Encoder):
 
     def _cut_points(self, training: Training) -> dict[int, NDArray[np.float32]]:
         gains = self._gains(training) if training.thermometers else {}
-        chosen = _most_gain(gains, self.max_bits_per_column, self.max_bits)
+        chosen = _most_gain(gains, self.max_bits_per_column, self._budget(training))
         if self.fill or not chosen:
             return self._filled(training, chosen)
         return chosen
+
+    def _budget(self, training: Training) -> int:
+        return self.max_bits if self.max_bits is not None else max(256, 8 * len(training.columns))
 
     def _gains(self, training: Training) -> dict[int, dict[np.float32, float]]:
         """Return the total gain of every cut-point, by column."""
@@ -123,7 +127,7 @@ class TreeEncoder(Encoder):
     def _filled(
         self, training: Training, chosen: Mapping[int, NDArray[np.float32]]
     ) -> dict[int, NDArray[np.float32]]:
-        left = self.max_bits - sum(map(len, chosen.values()))
+        left = self._budget(training) - sum(map(len, chosen.values()))
         filled = dict(chosen)
         for j in training.thermometers:
             mine = filled.get(j, np.empty(0, np.float32))

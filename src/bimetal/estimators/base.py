@@ -149,7 +149,9 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
                 self, read(X), reset=is_fit, dtype=None, ensure_all_finite=False,
                 ensure_min_samples=int(is_fit),
             )
-        except ValueError as error:
+        except DataError:
+            raise
+        except ValueError as error:  # scikit-learn's
             raise DataError(str(error)) from error
 
     def _read(self, X: Any, y: NDArray[Any], weight: Any, task: str) -> RowsTable:
@@ -184,7 +186,7 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
         for name, low in {"max_rules": 0, "n_members": 0, "n_folds": 2}.items():
             if getattr(self, name) < low:
                 raise DataError(f"{name} must be at least {low}, got {getattr(self, name)}")
-        if not len(self.hidden) or min(self.hidden) < 1:
+        if self.n_members and (not len(self.hidden) or min(self.hidden) < 1):
             raise DataError(
                 f"hidden must name a positive size for each layer, got {self.hidden!r}; "
                 "n_members=0 leaves the members out"

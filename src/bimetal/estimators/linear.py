@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.special import expit
 
 from bimetal.estimators.parts import Part
@@ -58,18 +58,42 @@ def _penalty(n: int, strength: float) -> Floats:
     return penalty
 
 
-def _gram(x: Floats, h: Floats, penalty: Floats) -> Floats:
-    gram = ((x * h[:, None].astype(np.float32)).T @ x).astype(np.float64)
-    gram[np.diag_indices_from(gram)] += penalty
+def _gram(x: Floats, h: Floats) -> Floats:
+    gram: Floats = ((x * h[:, None].astype(np.float32)).T @ x).astype(np.float64)
     return gram
 
 
+def _step(gram: Floats, penalty: Floats, gradient: Floats) -> Floats:
+    """Solve (gram + penalty) step = gradient.
+
+    Sums in float32 leave the matrix a little indefinite where bits repeat each other, hence the
+    floor on its diagonal; as the gradient is exact, it makes a step shorter, never wrong.
+    """
+    floor = 1e-6 * gram.diagonal().max()
+    while True:
+        try:
+            factor = cho_factor(gram + np.diag(penalty + floor))
+        except LinAlgError:
+            floor *= 10
+        else:
+            step: Floats = cho_solve(factor, gradient)
+            return step
+
+
 def _ridge(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) -> list[Floats]:
-    moment = x.T.astype(np.float64) @ (weight * y)
-    return [
-        cho_solve(cho_factor(_gram(x, weight, _penalty(x.shape[1], strength))), moment)
-        for strength in penalties
-    ]
+    w: Floats = np.zeros(x.shape[1])
+    path: list[Floats] = []
+    gram = _gram(x, weight)
+    for strength in penalties:
+        penalty = _penalty(x.shape[1], strength)
+        for _ in range(10):
+            gradient = x.T.astype(np.float64) @ (weight * (x @ w - y)) + penalty * w
+            step = _step(gram, penalty, gradient)
+            w = w - step
+            if np.abs(step).max() < 1e-6:
+                break
+        path.append(w.copy())
+    return path
 
 
 def _newton(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) -> list[Floats]:
@@ -82,7 +106,7 @@ def _newton(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) ->
             gradient = x.T.astype(np.float64) @ (weight * (p - y)) + penalty * w
             # a floor under the curvature keeps the step finite where the classes separate
             curvature = weight * np.maximum(p * (1 - p), 1e-4)
-            step = cho_solve(cho_factor(_gram(x, curvature, penalty)), gradient)
+            step = _step(_gram(x, curvature), penalty, gradient)
             w = w - step
             if np.abs(step).max() < 1e-3:
                 break

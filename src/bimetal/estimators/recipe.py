@@ -45,7 +45,7 @@ ENCODE_BYTES, POINT_BYTES = 7, 2  # of one encoder bit, of one int16 point
 HEADER_BYTES = 6_144
 """Room for what a file holds besides the parts: names, provenance, golden rows."""
 LARGE = 4_000
-"""Rows above which three folds suffice, and the first of them alone chooses among candidates."""
+"""Rows above which three folds suffice."""
 
 
 class Table(Protocol):
@@ -92,10 +92,9 @@ class _Candidates:
     def __init__(self, n: int, shape: tuple[int, ...]) -> None:
         self.scores = [np.full(shape, np.nan) for _ in range(n)]
         self.lengths: list[list[int]] = [[] for _ in range(n)]
-        self.live = list(range(n))
 
     def best(self, rows: Rows, loss: Callable[[Floats, Rows], float]) -> int:
-        return min(self.live, key=lambda i: loss(self.scores[i][rows], rows))
+        return min(range(len(self.scores)), key=lambda i: loss(self.scores[i][rows], rows))
 
     def length(self, i: int) -> int:
         return max(1, round(float(np.mean(self.lengths[i]))))
@@ -153,9 +152,6 @@ class _Kitchen:
             self._fold(fitting, held_out)
             if self._was_interrupted:
                 break
-            if len(self.targets) > LARGE:
-                for candidates in (self.linear, self.rules):
-                    candidates.live = [candidates.best(held_out, self._scaled_loss)]
         self.progress("all rows", len(folds) / (len(folds) + 1))
         return self._all_rows()
 
@@ -181,14 +177,14 @@ class _Kitchen:
         data, other = self.table.bits(encoder, fitting), self.table.bits(encoder, held_out)
         valid = self.targets[held_out], self.weight[held_out]
         if self.recipe.max_rules:
-            for i in self.rules.live:
+            for i in range(len(GROWTHS)):
                 booster = self._grow(data, fitting, i, self._max_trees(i), (other, *valid))
                 self.rules.lengths[i].append(max(1, booster.best_iteration))
                 self.rules.scores[i][held_out] = tree_scores(booster, other, self.task)
         mixed = self._mixed(fitting, self._taught(data, fitting, held_out))
         if self.recipe.use_linear:
             path = linear_path(data.bits, mixed, self.weight[fitting], self.task)
-            for i in self.linear.live:
+            for i in range(len(PENALTIES)):
                 self.linear.scores[i][held_out] = linear_scores(path[i], other.bits)
         if self.recipe.members:
             net, history = fit_members(data.bits, mixed, self.weight[fitting], self.task,
@@ -330,7 +326,7 @@ def _folds(n: int, labels: NDArray[np.intp] | None, recipe: Recipe) -> list[tupl
     if n < 20:
         return []
     if labels is None:
-        return list(KFold(wanted, shuffle=True, random_state=recipe.seed).split(np.zeros(n)))
+        return list(KFold(min(wanted, n), shuffle=True, random_state=recipe.seed).split(np.zeros(n)))
     fewest = int(np.bincount(labels).min())
     if fewest < 2:
         return []

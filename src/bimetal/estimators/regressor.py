@@ -82,9 +82,9 @@ class BinaryRegressor(RegressorMixin, BinaryEstimator):  # type: ignore[misc]
         try:
             y = column_or_1d(_check_y(y, multi_output=False, y_numeric=True), warn=True)
             check_consistent_length(X, y)
+            targets: NDArray[np.float64] = np.asarray(y, dtype=np.float64)
         except ValueError as error:
             raise DataError(str(error)) from error
-        targets: NDArray[np.float64] = np.asarray(y, dtype=np.float64)
         if (np.abs(targets) > np.finfo(np.float32).max).any():
             raise NotFiniteError("targets must fit float32, which ends at 3.4e38; use another unit")
         return targets

@@ -17,7 +17,9 @@ from bimetal.columns import Column
 from bimetal.errors import MissingExtraError
 from bimetal.metrics import log_loss
 
-__all__ = ["CHALLENGERS", "Challenger", "Rows"]
+__all__ = ["CHALLENGERS", "CONTROL", "Challenger", "Lesson", "Rows"]
+
+CONTROL = "scorecard on the same bits"
 
 Rows = NDArray[np.float32]
 PENALTIES = (0.003, 0.03, 0.3, 3.0)
@@ -94,8 +96,8 @@ def logistic_on_bits(lesson: Lesson) -> Challenger:
     model = _logistic()
     _choose_penalty(model, "C", lesson.to_bits(lesson.rows), lesson)
     return Challenger(
-        "linear on the same bits",
-        "the control: what the bits alone are worth, without rules and without nets",
+        CONTROL,
+        "the control: logistic regression on the bits, without rules and nets",
         lambda rows: model.predict_proba(lesson.to_bits(rows))[:, 1],
         len(pickle.dumps(model)),
     )

@@ -13,10 +13,10 @@ from bimetal.errors import DataError
 from bimetal.format import dumps
 from bimetal.points import BitPoints, bit_points
 from bimetal.program import Program
-from bimetal.report.challengers import CHALLENGERS, Lesson, Rows
+from bimetal.report.challengers import CHALLENGERS, CONTROL, Lesson, Rows
 from bimetal.speed import Speed, engine_speed, measure_batch, measure_one_row
 
-__all__ = ["Judged", "Portfolio", "Study", "study"]
+__all__ = ["CEILING", "CONTROL", "MODEL", "Judged", "Portfolio", "Study", "judge"]
 
 MEASURES = ("auc", "gini", "ks", "brier", "log_loss")
 N_RESAMPLES = 1_000
@@ -37,6 +37,8 @@ class Portfolio:
         A table and its labels, of the two classes of the model.
     truth : numpy.ndarray or None
         The true probability of the second class in `test`, known where data is simulated.
+    positive : str
+        What the second class means.
     caveats : str
         What a reader should beware of.
     """
@@ -46,6 +48,7 @@ class Portfolio:
     train: tuple[Any, NDArray[Any]]
     test: tuple[Any, NDArray[Any]]
     truth: NDArray[np.float64] | None = None
+    positive: str = ""
     caveats: str = ""
 
 
@@ -131,7 +134,7 @@ class _Candidate:
     speed: Speed | None = None
 
 
-def study(
+def judge(
     model: Any, portfolio: Portfolio, *, progress: Callable[[str], None] = lambda text: None
 ) -> Study:
     """Judge a fitted `BinaryClassifier` of two classes and its challengers.
@@ -152,7 +155,7 @@ def study(
         candidates.append(_Candidate(CEILING, note, np.asarray(portfolio.truth, np.float64)))
     progress("bootstrap")
     return Study(
-        portfolio, program, y, len(portfolio.train[1]), _judge(candidates, y), vars(model.report_),
+        portfolio, program, y, len(portfolio.train[1]), _measured(candidates, y), vars(model.report_),
         bit_points(program),
     )  # fmt: skip
 
@@ -197,7 +200,7 @@ def _batch(rows: Rows) -> Rows:
     return np.tile(rows, (-(-N_BATCH // len(rows)), 1))[:N_BATCH]
 
 
-def _judge(candidates: Sequence[_Candidate], y: NDArray[np.int64]) -> tuple[Judged, ...]:
+def _measured(candidates: Sequence[_Candidate], y: NDArray[np.int64]) -> tuple[Judged, ...]:
     samples = metrics.bootstrap_auc(y, [c.p for c in candidates], N_RESAMPLES)
     ours, judged = metrics.auc(y, candidates[0].p), []
     for c, own in zip(candidates, samples, strict=True):

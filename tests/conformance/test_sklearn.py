@@ -1,0 +1,67 @@
+"""scikit-learn's own checks of an estimator: every one of them, and a handful with the defaults."""
+
+from typing import Any
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from bimetal.encoders import TreeEncoder
+from bimetal.estimators import BinaryClassifier, BinaryRegressor
+
+CHEAP: dict[str, Any] = {
+    "n_members": 1,
+    "hidden": (4,),
+    "max_rules": 30,
+    "max_epochs": 2,
+    "n_folds": 2,
+    "random_state": 0,
+    "encoder": TreeEncoder(n_trees=8),
+}
+
+FOLDS = (
+    "Rows are dealt to folds: a row given twice may lie in two of them, a row of weight 2 only in "
+    "one. scikit-learn says the same of its own cross-validated estimators. (Weight 0 is exactly "
+    "a row removed: tests/test_estimators.py.)"
+)
+EXPECTED_TO_FAIL = {"check_sample_weight_equivalence_on_dense_data": FOLDS}
+
+
+@parametrize_with_checks(
+    [BinaryClassifier(**CHEAP), BinaryRegressor(**CHEAP)],
+    expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL,
+)
+def test_scikit_learn_finds_nothing_wrong(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+WITH_DEFAULTS = {
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_estimators_unfitted",
+    "check_do_not_raise_errors_in_init_or_set_param",
+    "check_estimator_repr",
+    "check_estimator_cloneable",
+    "check_valid_tag_types",
+    "check_fit2d_1sample",
+    "check_classifiers_one_label",
+    "check_estimators_fit_returns_self",
+}
+
+
+def checks_with_defaults() -> list[Any]:
+    from sklearn.utils.estimator_checks import estimator_checks_generator
+
+    found = []
+    for estimator in (BinaryClassifier(), BinaryRegressor()):
+        for each, check in estimator_checks_generator(estimator):
+            name = check.func.__name__
+            if name in WITH_DEFAULTS:
+                found.append(pytest.param(each, check, id=f"{type(estimator).__name__}-{name}"))
+    return found
+
+
+@pytest.mark.parametrize(("estimator", "check"), checks_with_defaults())
+def test_the_defaults_pass_too(estimator: Any, check: Any) -> None:
+    check(estimator)
