@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,30 +58,33 @@ def splits(data: datasets.Dataset, n_seeds: int) -> list[Split]:
     ]
 
 
-def fit_all(data: datasets.Dataset, split: Split, n_draws: int, tuned: dict[str, Any]) -> dict[str, Any]:
-    """Fit every model on one split and return its figures."""
+def fit_all(
+    data: datasets.Dataset, split: Split, n_draws: int, tuned: dict[str, Any], wanted: Sequence[str]
+) -> dict[str, Any]:
+    """Fit the wanted models on one split and return their figures."""
     a, b, seed = split
     X, y, test = data.X.iloc[a], data.y[a], data.X.iloc[b]
-    ours = BinaryClassifier(encoder=_encoder(data), random_state=seed)
     models = {
-        OURS: ours,
+        OURS: BinaryClassifier(encoder=_encoder(data), random_state=seed),
         LGBM: TunedLightGBM(n_draws, seed),
         MLP: TunedMLP(n_draws, seed),
         **linear_models(data, seed),
     }
     figures: dict[str, Any] = {}
-    for name, model in models.items():
-        if isinstance(known := tuned.get(name), dict) and "auc" in known:
+    for name in wanted:
+        model, known = models[name], tuned.get(name)
+        if isinstance(known, dict) and "auc" in known:
             figures[name] = known  # nothing in it depends on the seed: fitted once
             continue
         start = time.perf_counter()
-        model.fit(X, y, tuned[name]) if name in tuned else model.fit(X, y)
+        model.fit(X, y, known) if known else model.fit(X, y)
         seconds = time.perf_counter() - start
         p = model.predict_proba(test)[:, 1] if name == OURS else model.predict(test)
         figures[name] = {**scores(data.y[b], np.asarray(p, np.float64)), "seconds": seconds}
-    figures[OURS]["bytes"] = len(dumps(ours.program_))
-    figures[OURS]["weights"] = ours.report_.weights
-    figures[LGBM]["bytes"] = models[LGBM].n_bytes
+        if name == OURS:
+            figures[name] |= {"bytes": len(dumps(model.program_)), "weights": model.report_.weights}
+        elif name == LGBM:
+            figures[name]["bytes"] = model.n_bytes
     return figures
 
 
@@ -96,18 +100,22 @@ def _encoder(data: datasets.Dataset) -> TreeEncoder:
     return TreeEncoder(special_codes=data.special_codes, missing=missing)
 
 
-def tune_once(data: datasets.Dataset, first: Split, n_draws: int) -> dict[str, Any]:
+def tune_once(
+    data: datasets.Dataset, first: Split, n_draws: int, wanted: Sequence[str]
+) -> dict[str, Any]:
     """Tune the rivals on the training rows of a fixed hold-out; fit what no seed changes."""
     a, b, seed = first
     X, y = data.X.iloc[a], data.y[a]
     tuned: dict[str, Any] = {
-        LGBM: TunedLightGBM(n_draws, seed).tune(X, y),
-        MLP: TunedMLP(n_draws, seed).tune(X, y),
+        name: kind(n_draws, seed).tune(X, y)
+        for name, kind in ((LGBM, TunedLightGBM), (MLP, TunedMLP))
+        if name in wanted
     }
     for name, model in linear_models(data, seed).items():
-        start = time.perf_counter()
-        p = model.fit(X, y).predict(data.X.iloc[b])
-        tuned[name] = {**scores(data.y[b], p), "seconds": time.perf_counter() - start}
+        if name in wanted:
+            start = time.perf_counter()
+            p = model.fit(X, y).predict(data.X.iloc[b])
+            tuned[name] = {**scores(data.y[b], p), "seconds": time.perf_counter() - start}
     return tuned
 
 
@@ -120,7 +128,9 @@ def linear_models(data: datasets.Dataset, seed: int) -> dict[str, Any]:
     }
 
 
-def run_set(name: str, n_seeds: int, n_draws: int, jobs: int) -> dict[str, Any] | None:
+def run_set(
+    name: str, n_seeds: int, n_draws: int, jobs: int, wanted: Sequence[str]
+) -> dict[str, Any] | None:
     """Run the protocol on one data set; None where the data cannot be had."""
     try:
         data = datasets.load(name)
@@ -129,9 +139,23 @@ def run_set(name: str, n_seeds: int, n_draws: int, jobs: int) -> dict[str, Any] 
         return None
     todo = splits(data, n_seeds)
     is_fixed = all(np.array_equal(todo[0][1], s[1]) for s in todo)
-    tuned = tune_once(data, todo[0], n_draws) if is_fixed else {}
-    done = Parallel(jobs)(delayed(fit_all)(data, s, n_draws, tuned) for s in todo)
+    tuned = tune_once(data, todo[0], n_draws, wanted) if is_fixed else {}
+    done = Parallel(jobs)(delayed(fit_all)(data, s, n_draws, tuned, wanted) for s in todo)
     return {"rows": len(data.y), "rate": float(np.mean(data.y)), "fits": len(todo), "runs": done}
+
+
+def cached(name: str, folder: Path | None, run: Callable[[Sequence[str]], Any], again: Sequence[str]) -> Any:
+    """Return the results of a set from its cache, running what is not there or wanted again."""
+    path = folder / f"{name}.json" if folder else None
+    kept = json.loads(path.read_text()) if path and path.exists() else None
+    wanted = again if kept else MODELS
+    result = run(wanted) if wanted else kept
+    if kept and wanted:
+        result["runs"] = [old | new for old, new in zip(kept["runs"], result["runs"], strict=True)]
+    if path and result:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result))
+    return result
 
 
 def table(results: dict[str, Any], measure: str) -> pd.DataFrame:
@@ -179,8 +203,10 @@ def main() -> None:
     """Run and report."""
     args = options(__doc__.splitlines()[0],
                    sets={"nargs": "*", "help": "data sets (default: all)"},
-                   draws={"type": int, "default": 8, "help": "settings in the random search"},
+                   draws={"type": int, "default": 6, "help": "settings in the random search"},
                    jobs={"type": int, "default": 2, "help": "fits at once"},
+                   again={"nargs": "*", "default": [], "choices": MODELS,
+                          "help": "models to fit again where the cache has them"},
                    cache={"type": Path, "help": "folder for the results of each set, reused if there"})
     names = args.sets or [n for n in datasets.names() if n not in REGRESSIONS]
     n_seeds, n_draws = (1, 2) if args.quick else (args.seeds, args.draws)
@@ -188,16 +214,12 @@ def main() -> None:
         names = ["german_credit", "credit_approval_crx"]
     results: dict[str, Any] = {}
     for name in names:
-        kept = args.cache / f"{name}.json" if args.cache else None
-        if kept and kept.exists():
-            results[name] = json.loads(kept.read_text())
-        elif (result := run_set(name, n_seeds, n_draws, args.jobs)) is not None:
+        result = cached(name, args.cache,
+                        lambda wanted, name=name: run_set(name, n_seeds, n_draws, args.jobs, wanted),
+                        args.again)
+        if result is not None:
             results[name] = result
-            if kept:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                kept.write_text(json.dumps(result))
-        if name in results:
-            print(table({name: results[name]}, "auc").to_string(), flush=True)
+            print(table({name: result}, "auc").to_string(), flush=True)
     for measure in ("auc", "brier", "log_loss"):
         print(f"\n{measure}\n{table(results, measure).to_string()}")
     summary = {n: {k: v for k, v in r.items() if k != "runs"} for n, r in results.items()}

@@ -90,7 +90,9 @@ def random_case(seed: int, task: Task, size: float = 1.0) -> tuple[list[Part], F
     return parts, weights, rng.normal(0, size, task.n_outputs)
 
 
-def assembled(parts: list[Part], weights: Floats, intercept: Floats, task: Task, **more: Any) -> Program:
+def assembled(
+    parts: list[Part], weights: Floats, intercept: Floats, task: Task, **more: Any
+) -> Program:
     encoder, _ = table()
     return assemble(encoder.columns_, encoder.op_, parts, weights, intercept, task, **more)
 
@@ -141,7 +143,9 @@ def test_the_answer_is_the_link_of_the_score(seed: int) -> None:
     plain, moved = (
         assembled(*case, REGRESSION, center=c, spread=s) for c, s in ((0.0, 1.0), (5.0, 3.0))
     )
-    np.testing.assert_allclose(run(moved, rows), 5 + 3 * program_scores(plain), rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(
+        run(moved, rows), 5 + 3 * program_scores(plain), rtol=1e-6, atol=1e-5
+    )
 
 
 def test_a_part_of_weight_zero_leaves_nothing_behind() -> None:

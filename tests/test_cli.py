@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -299,8 +300,6 @@ def test_inspect_shows_the_id_and_runs_the_golden_rows(engine: bimetal.Engine) -
 def test_inspect_says_when_a_model_no_longer_answers_as_it_should(
     tmp_path: Path, engine: bimetal.Engine
 ) -> None:
-    from dataclasses import replace
-
     program = engine.program
     damaged = replace(program, golden_y=1 - reference.run(program, program.golden_x))
     bimetal.save(damaged, tmp_path / "damaged.bimetal")
@@ -496,7 +495,46 @@ def test_what_cannot_be_trained_on_is_refused(
     assert files_in(tmp_path) == ["t.csv"]
 
 
-def test_an_empty_table_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> None:
+def test_ctrl_c_in_training_saves_nothing_or_the_best_so_far_and_ends_with_130(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = write_table(credit(60), tmp_path / "t.csv"), tmp_path / "m.bimetal"
+    arguments = [
+        "train",
+        data,
+        "--target",
+        "bad",
+        "--out",
+        out,
+        "--drop",
+        "month",
+        "--no-report",
+        *FAST,
+    ]
+    fit = bimetal.BinaryClassifier.fit
+
+    def interrupted_late(model: Any, *args: Any) -> Any:
+        fit(model, *args)
+        model.report_ = replace(model.report_, was_interrupted=True)
+        return model
+
+    def interrupted_early(model: Any, *args: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bimetal.BinaryClassifier, "fit", interrupted_early)
+    assert cli(*arguments).exit_code == 130 and files_in(tmp_path) == ["t.csv"]
+    monkeypatch.setattr(bimetal.BinaryClassifier, "fit", interrupted_late)
+    done = cli(*arguments)
+    assert done.exit_code == 130 and "best so far" in " ".join(done.stdout.split())
+    assert bimetal.load(out)
+
+
+def test_a_table_with_gaps_in_the_target_or_none_at_all_and_a_folder_that_is_not_there_are_refused(
+    tmp_path: Path,
+) -> None:
+    gaps = pa.table({"a": [1.0, 2.0], "y": [0.0, float("nan")]})
+    data = write_table(gaps, tmp_path / "g.parquet")
+    assert "missing in 1 of 2" in answer("train", data, "--target", "y", code=2)["error"]["message"]
     data = write_table(credit(60).slice(0, 0), tmp_path / "t.parquet")
     assert "no rows" in answer("train", data, "--target", "bad", code=2)["error"]["message"]
     away = tmp_path / "no" / "m.bimetal"

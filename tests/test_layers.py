@@ -1,5 +1,6 @@
 """Binary layers and their optimizer: ±1 in, whole sums out, latent weights that learn and stay small."""
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -193,18 +194,24 @@ def test_layers_chain_in_groups_of_members() -> None:
     [(5, 4, 2), (4, 5, 2), (0, 4, 1), (4, 0, 1), (4, 4, 0), (4, 4, -2)],
 )
 def test_sizes_that_do_not_divide_are_refused(n_in: int, n_out: int, groups: int) -> None:
-    with pytest.raises(DataError, match=f"{n_in} inputs and {n_out} outputs .* {groups} groups"):
+    with pytest.raises(DataError, match=rf"{n_in} inputs and {n_out} outputs .* {groups} groups"):
         BinaryLinear(n_in, n_out, groups)
 
 
-@pytest.mark.parametrize("layer", [lambda: BinaryLinear(2, 2, surrogate_name="no"), lambda: Sign("no")])
-def test_a_layer_with_an_unknown_surrogate_is_refused(layer: object) -> None:
-    with pytest.raises(DataError, match="surrogate must be one of .*got 'no'"):
-        layer()  # type: ignore[operator]
+@pytest.mark.parametrize(
+    "make", [lambda: BinaryLinear(2, 2, surrogate_name="no"), lambda: Sign("no")]
+)
+def test_a_layer_with_an_unknown_surrogate_is_refused(
+    make: Callable[[], nn.Module],
+) -> None:
+    with pytest.raises(DataError, match=r"surrogate must be one of .*got 'no'"):
+        make()
 
 
 @pytest.mark.parametrize(("hidden", "n_members"), [((), 2), ((4, 0), 2), ((4,), 0)])
-def test_a_net_without_neurons_or_members_is_refused(hidden: tuple[int, ...], n_members: int) -> None:
+def test_a_net_without_neurons_or_members_is_refused(
+    hidden: tuple[int, ...], n_members: int
+) -> None:
     with pytest.raises(DataError, match="hidden layers and members must be positive"):
         BinaryMLP(3, 1, hidden=hidden, n_members=n_members)
 

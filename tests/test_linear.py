@@ -32,7 +32,9 @@ def case(seed: int, n_rows: int = 120, n_bits: int = 7) -> Case:
 @LAW
 @SEEDS
 @pytest.mark.parametrize("penalty", [30.0, 1.0, 0.3])
-def test_two_classes_give_the_coefficients_of_logistic_regression(penalty: float, seed: int) -> None:
+def test_two_classes_give_the_coefficients_of_logistic_regression(
+    penalty: float, seed: int
+) -> None:
     bits, labels, _, weight = case(seed)
     (found,) = linear_path(bits, labels, weight, BINARY, [penalty])
     other = LogisticRegression(C=1 / penalty, tol=1e-9, max_iter=2000)
@@ -79,7 +81,9 @@ def test_a_path_has_one_fit_a_penalty_and_each_equals_a_fit_alone() -> None:
     bits, labels, _, weight = case(3)
     path = linear_path(bits, labels, weight, BINARY)
     assert len(path) == len(PENALTIES)
-    assert list(PENALTIES) == sorted(PENALTIES, reverse=True), "from strong to weak, each start warm"
+    assert list(PENALTIES) == sorted(PENALTIES, reverse=True), (
+        "from strong to weak, each start warm"
+    )
     for penalty, found in zip(PENALTIES, path, strict=True):
         (alone,) = linear_path(bits, labels, weight, BINARY, [penalty])
         np.testing.assert_allclose(found, alone, atol=3e-3)

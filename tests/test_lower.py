@@ -53,7 +53,9 @@ def random_net(
         for parameter in net.parameters():
             parameter.copy_(torch.from_numpy(rng.normal(0, 1, parameter.shape)))
         for layer, norm in net.binary_layers():
-            layer.latent_weight[torch.from_numpy(rng.random(layer.latent_weight.shape) < 0.1)] = -0.0
+            layer.latent_weight[
+                torch.from_numpy(rng.random(layer.latent_weight.shape) < 0.1)
+            ] = -0.0
             spoil(norm, layer.n_in // layer.groups, rng)
     return net.eval()
 
@@ -140,8 +142,12 @@ def test_every_sum_that_can_occur_crosses_the_threshold_where_the_norm_does(
     weights = unpack(op.weights, n)
     latent = layer.latent_weight.detach().numpy().reshape(n_out, n) >= 0
     is_flipped = (weights != latent).all(axis=1)
-    assert ((weights == latent).all(axis=1) | is_flipped).all(), "a row is kept whole or flipped whole"
-    sums = torch.arange(n, -n - 1, -2).float()  # of inputs that differ from the weights 0, 1, ... n times
+    assert ((weights == latent).all(axis=1) | is_flipped).all(), (
+        "a row is kept whole or flipped whole"
+    )
+    sums = torch.arange(
+        n, -n - 1, -2
+    ).float()  # of inputs that differ from the weights 0, 1, ... n times
     with torch.no_grad():
         fires = np.asarray(norm(sums[:, None].repeat(1, n_out)) >= 0)
     differing = np.where(is_flipped, n - np.arange(n + 1)[:, None], np.arange(n + 1)[:, None])
@@ -157,7 +163,14 @@ def constant_norm(scale: float, shift: float) -> nn.BatchNorm1d:
 
 @pytest.mark.parametrize(
     ("scale", "shift", "threshold"),
-    [(0.0, 1.0, 5), (0.0, 0.0, 5), (-0.0, -0.0, 5), (0.0, -1.0, -1), (1.0, 1e9, 5), (-1.0, -1e9, -1)],
+    [
+        (0.0, 1.0, 5),
+        (0.0, 0.0, 5),
+        (-0.0, -0.0, 5),
+        (0.0, -1.0, -1),
+        (1.0, 1e9, 5),
+        (-1.0, -1e9, -1),
+    ],
 )
 def test_a_neuron_that_never_changes_is_always_on_or_always_off(
     scale: float, shift: float, threshold: int

@@ -18,10 +18,9 @@ from bimetal.errors import DataError, MissingExtraError
 from bimetal.format import dumps
 from bimetal.points import bit_names, bit_points
 from bimetal.program import Encode
-from bimetal.report import Judged, Portfolio, Study, judge, write_report
+from bimetal.report import Judged, Portfolio, Study, judge, theme, write_report
 from bimetal.report import page as page_module
 from bimetal.report import study as study_module
-from bimetal.report import theme
 from bimetal.report.plots import PLOTS, draw
 from bimetal.report.study import CEILING, CONTROL
 from bimetal.report.theme import DARK, LIGHT
@@ -217,7 +216,7 @@ def test_the_control_says_whether_the_binary_part_earns_its_keep(
 
 def test_a_part_without_weight_is_reported(judged: Study) -> None:
     changed = replace(judged, fit={**judged.fit, "weights": {"linear": 0.0, "rules": 1.0}})
-    assert any("gave linear no weight" in said for said in remarks(changed))
+    assert any("no weight to the part linear" in said for said in remarks(changed))
 
 
 def test_a_study_without_challengers_is_still_a_page(judged: Study, tmp_path: Path) -> None:

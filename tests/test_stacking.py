@@ -43,7 +43,9 @@ def test_a_known_mixture_is_found_again(task: Task, seed: int) -> None:
 @each_task
 @LAW
 @SEEDS
-def test_weights_are_never_negative_and_a_part_that_misleads_gets_none(task: Task, seed: int) -> None:
+def test_weights_are_never_negative_and_a_part_that_misleads_gets_none(
+    task: Task, seed: int
+) -> None:
     scores, weight = draw(seed, task, 2)
     targets = probabilities(task, 1.3 * scores[0])
     weights, _ = stack([scores[0], -scores[0] + 0.3 * scores[1]], targets, weight, task)
@@ -85,7 +87,9 @@ def test_the_order_of_parts_does_not_matter(task: Task) -> None:
 
 
 @each_task
-def test_rows_of_weight_zero_do_not_count_and_the_size_of_weights_does_not_matter(task: Task) -> None:
+def test_rows_of_weight_zero_do_not_count_and_the_size_of_weights_does_not_matter(
+    task: Task,
+) -> None:
     scores, weight = draw(4, task, 2)
     targets = probabilities(task, mix(np.array([0.8, 0.3]), scores))
     odd = np.arange(N_ROWS) % 2 == 1

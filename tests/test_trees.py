@@ -119,7 +119,14 @@ def test_early_stopping_keeps_the_best_round(task: Task) -> None:
     some = data.take(np.arange(200))
     growth = {**GROWTH, "learning_rate": 0.5}
     booster = grow(
-        some, targets[:200], weight, task, growth, 200, 0, (data.take(odd), targets[odd], np.ones(100))
+        some,
+        targets[:200],
+        weight,
+        task,
+        growth,
+        200,
+        0,
+        (data.take(odd), targets[odd], np.ones(100)),
     )
     assert 1 <= booster.best_iteration < 200
     part = rules_part(booster, data, task)

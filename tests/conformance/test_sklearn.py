@@ -6,13 +6,14 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bimetal.encoders import TreeEncoder
-from bimetal.estimators import BinaryClassifier, BinaryRegressor
+from bimetal.estimators import BinaryClassifier, BinaryRegressor, recipe
+from bimetal.estimators.trees import GROWTHS
 
 CHEAP: dict[str, Any] = {
     "n_members": 1,
     "hidden": (4,),
     "max_rules": 30,
-    "max_epochs": 2,
+    "max_epochs": 1,
     "n_folds": 2,
     "random_state": 0,
     "encoder": TreeEncoder(n_trees=8),
@@ -30,7 +31,10 @@ EXPECTED_TO_FAIL = {"check_sample_weight_equivalence_on_dense_data": FOLDS}
     [BinaryClassifier(**CHEAP), BinaryRegressor(**CHEAP)],
     expected_failed_checks=lambda estimator: EXPECTED_TO_FAIL,
 )
-def test_scikit_learn_finds_nothing_wrong(estimator: Any, check: Any) -> None:
+def test_scikit_learn_finds_nothing_wrong(
+    estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "GROWTHS", GROWTHS[:1])  # cheap, as the parameters above
     check(estimator)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import typer
 from rich.console import Group
 
+from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering
-from bimetal.cli.looks import amount, facts, table
+from bimetal.cli.looks import facts, table
 from bimetal.format import load
 from bimetal.runtime import Engine, isas
 from bimetal.speed import engine_speed, likely_rows

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from rich.console import Group
 
 import bimetal
+from bimetal.amounts import amount, size, times
 from bimetal.cli.answer import Answer, AsJson, answering, narrated, say
-from bimetal.cli.looks import amount, facts, ratio, table
+from bimetal.cli.looks import facts, table
 from bimetal.cli.splits import Split, at_random
 from bimetal.cli.without_torch import BLOCKED
 from bimetal.errors import DataError, MissingExtraError, ProgramError
@@ -31,6 +32,11 @@ __all__ = ["demo"]
 
 QUICK: dict[str, Any] = {"n_members": 2, "max_rules": 400, "max_epochs": 10, "n_folds": 3}
 HOLDOUT = 0.25
+ORIGINS = {"folder": "from your folder", "download": "downloaded", "simulated": "simulated"}
+NOTE = (
+    "batch, one row: how many times as fast bimetal is, raw rows in, one thread, on this machine. For one "
+    "row, scikit-learn spends most of its time in Python around the arithmetic."
+)
 
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for the model, the scores and the report.")
@@ -171,7 +177,7 @@ def _report(
     truth = credit.default_probability
     portfolio = Portfolio(
         title=credit.title,
-        source=f"{credit.name} ({credit.origin}); {credit.licence}",
+        source=f"{credit.name}, {ORIGINS[credit.origin]}; {credit.licence}",
         train=(credit.X.take(rows), credit.y[rows]),
         test=(credit.X.take(held), credit.y[held]),
         truth=None if truth is None else truth[held],
@@ -196,13 +202,13 @@ def _values(judged: Any, ours: Any) -> dict[str, Any]:
 
 
 def _summary(values: dict[str, Any]) -> Any:
-    shown = table("model", ">AUC", ">95 % interval", ">Brier", ">bytes", ">batch", ">one row")
+    shown = table("model", ">AUC", ">95 % interval", ">Brier", ">size", ">batch", ">one row")
     for m in values["models"]:
         low, high = m["auc_interval"]
         shown.add_row(
             m["name"], f"{m['auc']:.4f}", f"{low:.4f}–{high:.4f}", f"{m['brier']:.4f}",
-            amount(m["bytes"]) if m["bytes"] else "",
-            ratio(m.get("batch_ratio")), ratio(m.get("one_row_ratio")),
+            size(m["bytes"]) if m["bytes"] else "",
+            _times(m.get("batch_ratio")), _times(m.get("one_row_ratio")),
         )  # fmt: skip
     rest = facts(
         {
@@ -211,5 +217,8 @@ def _summary(values: dict[str, Any]) -> Any:
             "took": f"{values['seconds']:.0f} s",
         }
     )
-    note = "batch and one row: how many times as fast bimetal is (raw rows in, one thread, this machine)"
-    return Group(shown, note, rest)
+    return Group(shown, NOTE, rest)
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else times(ratio)

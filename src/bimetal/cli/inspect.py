@@ -9,8 +9,9 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering
-from bimetal.cli.looks import amount, facts, table
+from bimetal.cli.looks import facts, table
 from bimetal.errors import ProgramError
 from bimetal.format import load
 from bimetal.points import bit_names

@@ -9,8 +9,9 @@ import numpy as np
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering, progress_console
-from bimetal.cli.looks import amount, facts
+from bimetal.cli.looks import facts
 from bimetal.cli.options import names_of, require_folder
 from bimetal.errors import BimetalError, DataError
 from bimetal.format import load

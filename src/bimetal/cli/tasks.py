@@ -102,9 +102,10 @@ def _require(name: str, names: Sequence[str]) -> None:
 def _target(column: Any, name: str) -> NDArray[Any]:
     import pyarrow as pa
 
-    if column.null_count:
+    n_missing = sum(column.is_null(nan_is_null=True).to_pylist())
+    if n_missing:
         raise DataError(
-            f"the target '{name}' is missing in {column.null_count} of {len(column)} rows; "
+            f"the target '{name}' is missing in {n_missing} of {len(column)} rows; "
             "leave these rows out"
         )
     if pa.types.is_temporal(column.type):

@@ -10,8 +10,9 @@ import typer
 from numpy.typing import NDArray
 
 import bimetal
+from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering, say
-from bimetal.cli.looks import amount, facts
+from bimetal.cli.looks import facts
 from bimetal.cli.options import names_of, require_folder, special_codes_of
 from bimetal.cli.splits import Split, at_random, in_time_order
 from bimetal.cli.tasks import Lesson, read_lesson, suspected_times

@@ -28,7 +28,7 @@ class TreeEncoder(Encoder):
     Parameters
     ----------
     max_bits : int, optional
-        At most this many cut-points over all columns; by default 256, or 8 a column if that is more.
+        At most this many cut-points over all columns; by default 256, or 12 a column if that is more.
     fill : bool
         Whether a column with fewer cut-points than `max_bits_per_column` gets quantiles besides.
     task : {"auto", "classification", "regression"}
@@ -69,7 +69,7 @@ class TreeEncoder(Encoder):
         return chosen
 
     def _budget(self, training: Training) -> int:
-        return self.max_bits if self.max_bits is not None else max(256, 8 * len(training.columns))
+        return self.max_bits if self.max_bits is not None else max(256, 12 * len(training.columns))
 
     def _gains(self, training: Training) -> dict[int, dict[np.float32, float]]:
         """Return the total gain of every cut-point, by column."""
@@ -81,6 +81,8 @@ class TreeEncoder(Encoder):
             # A tree sends x <= threshold to the left. Halfway between the two values that it
             # parts, a cut-point gives the same bins and reads better. A threshold beyond the last
             # value parts the missing from the present, which is the missing bit's work.
+            if j not in values:
+                continue  # one value and gaps: the trees parted the missing from the present
             n_left = int(np.searchsorted(values[j], threshold, side="right"))
             if 0 < n_left < len(values[j]):
                 gains[j][between[j][n_left - 1]] += gain

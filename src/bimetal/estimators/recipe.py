@@ -269,7 +269,7 @@ class _Kitchen:
     def _room(self, data: Bits, has_members: bool) -> int:
         """Bytes left for rules when everything else is in the file."""
         n_in, n_outputs = data.bits.shape[1], self.task.n_outputs
-        taken = HEADER_BYTES + n_in * (ENCODE_BYTES + POINT_BYTES * n_outputs)
+        taken: int = HEADER_BYTES + n_in * (ENCODE_BYTES + POINT_BYTES * n_outputs)
         if has_members and self.recipe.members:
             taken += members_bytes(self.recipe.members, n_in, n_outputs)
         return self.recipe.max_bytes - taken
@@ -282,7 +282,7 @@ class _Kitchen:
             part = rules_part(booster, data, self.task, n_trees)
             size = sum(a.nbytes for op in part.ops for a in op.arrays().values())
             size += POINT_BYTES * part.hidden.size
-            if size <= room or n_trees == 1:
+            if size <= max(room, 0) or n_trees == 1:
                 return part
             n_trees = max(1, int(n_trees * min(0.97, room / size)))
 
@@ -327,9 +327,11 @@ def _folds(n: int, labels: NDArray[np.intp] | None, recipe: Recipe) -> list[tupl
         return []
     if labels is None:
         return list(KFold(min(wanted, n), shuffle=True, random_state=recipe.seed).split(np.zeros(n)))
-    fewest = int(np.bincount(labels).min())
-    if fewest < 2:
+    counts = np.bincount(labels)
+    if (counts > 1).sum() < 2:
         return []
+    labels = np.where(counts[labels] > 1, labels, counts.argmax())  # a lone row goes with the most
+    fewest = int(counts[counts > 1].min())
     splitter = StratifiedKFold(min(wanted, fewest), shuffle=True, random_state=recipe.seed)
     return list(splitter.split(np.zeros(n), labels))
 

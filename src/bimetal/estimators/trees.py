@@ -32,6 +32,8 @@ GROWTHS: tuple[dict[str, float], ...] = (
      "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1},
     {"num_leaves": 31, "learning_rate": 0.06, "min_data_in_leaf": 20, "lambda_l2": 10.0,
      "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1},
+    {"num_leaves": 16, "learning_rate": 0.08, "min_data_in_leaf": 20, "lambda_l2": 1.0,
+     "feature_fraction": 0.5},
     {"num_leaves": 31, "learning_rate": 0.2, "min_data_in_leaf": 20, "lambda_l2": 0.0,
      "feature_fraction": 1.0},
 )

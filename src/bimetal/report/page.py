@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from bimetal.amounts import FILTERS
 from bimetal.errors import MissingExtraError
 from bimetal.files import atomic_write
-from bimetal.report.numbers import FILTERS
 from bimetal.report.study import CEILING, Judged, Study
 from bimetal.report.words import headline, remarks, versus
 

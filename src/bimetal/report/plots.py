@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bimetal import metrics
-from bimetal.report.numbers import duration, short, size
+from bimetal.amounts import duration, short, size
 from bimetal.report.study import CEILING, MODEL, Judged, Study
 from bimetal.report.theme import Theme, axes, figure, plain
 
@@ -18,8 +18,9 @@ __all__ = ["PLOTS", "draw"]
 def roc(study: Study, theme: Theme) -> Any:
     """Draw the ROC curve of every model."""
     drawn = figure(theme, 5.2, 4.6)
+    event = plain(f"class {study.program.classes[1]}")
     ax = axes(
-        drawn.subplots(), theme, "share of the others taken for bad", "share of the bad found"
+        drawn.subplots(), theme, f"share of the others taken for {event}", f"share of {event} found"
     )
     ax.plot([0, 1], [0, 1], color=theme.quiet, linewidth=0.8, linestyle=(0, (2, 3)))
     for place, judged in reversed(list(enumerate(study.models))):

@@ -1,6 +1,6 @@
 """What a study says, in sentences that do not flatter: who wins, by how much, and whether it is noise."""
 
-from bimetal.report.numbers import signed
+from bimetal.amounts import signed
 from bimetal.report.study import CEILING, CONTROL, Judged, Study
 
 __all__ = ["headline", "remarks", "versus"]
@@ -100,7 +100,10 @@ def _parts(study: Study) -> list[str]:
     left_out = [name for name, weight in weights.items() if weight == 0]
     if not left_out:
         return []
-    return [f"Validation gave {_listed(left_out)} no weight: it is not in the Program."]
+    what = "part" if len(left_out) == 1 else "parts"
+    return [
+        f"Validation gave no weight to the {what} {_listed(left_out)}, which the Program leaves out."
+    ]
 
 
 def _listed(names: list[str]) -> str:

@@ -4,7 +4,8 @@ A batch is a pyarrow RecordBatch. Batches are read, scored and written one after
 file may be larger than memory. Output appears whole or not at all.
 """
 
-from bimetal.tables.reading import SUFFIXES, Source, open_source, read_table
+from bimetal.tables.kinds import SUFFIXES
+from bimetal.tables.reading import Source, open_source, read_table
 from bimetal.tables.writing import open_sink
 
 __all__ = ["SUFFIXES", "Source", "open_sink", "open_source", "read_table"]

@@ -1,33 +1,20 @@
 """Read tables from files: all at once to train, batch after batch to score."""
 
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bimetal.columns import Column, to_rows
-from bimetal.columns.column import listed
-from bimetal.errors import BimetalError, ColumnError, DataError, MissingExtraError
+from bimetal.columns import Column
+from bimetal.errors import BimetalError, DataError
+from bimetal.tables.kinds import arrow, kind_of, only, wanted_columns
+from bimetal.tables.text import open_csv, read_csv
 
-__all__ = ["SUFFIXES", "Source", "arrow", "kind_of", "open_source", "read_table"]
-
-SUFFIXES = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".ipc": "arrow",
-}
-"""The kinds of file, by the end of their names."""
+__all__ = ["Source", "open_source", "read_table"]
 
 BATCH_ROWS = 65_536
-BLOCK_BYTES = 1 << 24  # one block of a CSV file: a batch of some hundred thousand short rows
 
 
 @dataclass(frozen=True)
@@ -44,43 +31,6 @@ class Source:
 
     schema: Any
     batches: Iterator[Any]
-
-
-def arrow() -> Any:
-    """Return pyarrow.
-
-    Raises
-    ------
-    MissingExtraError
-        When it is not installed.
-    """
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "cli", "reading and writing tables") from error
-    return pyarrow
-
-
-def kind_of(path: str | os.PathLike[str]) -> str:
-    """Return "csv", "parquet" or "arrow".
-
-    Raises
-    ------
-    DataError
-        When the name ends otherwise.
-
-    Examples
-    --------
-    >>> kind_of("loans.feather")
-    'arrow'
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DataError(
-            f"'{path}': the kind of a table is told by the end of its name, one of "
-            f"{', '.join(SUFFIXES)}; got {suffix or 'no ending'!r}"
-        )
-    return SUFFIXES[suffix]
 
 
 def read_table(path: str | os.PathLike[str], missing: Sequence[str] = ()) -> Any:
@@ -107,7 +57,7 @@ def read_table(path: str | os.PathLike[str], missing: Sequence[str] = ()) -> Any
     with _translated(path):
         match kind_of(path):
             case "csv":
-                return _read_csv(Path(path), missing)
+                return read_csv(Path(path), missing)
             case "parquet":
                 import pyarrow.parquet as parquet
 
@@ -170,107 +120,27 @@ def _named(batches: Iterator[Any], path: Any) -> Iterator[Any]:
 
 
 @contextmanager
+def _csv_source(path: Path, columns: Any, keep: Any, missing: Any) -> Iterator[Source]:
+    with open_csv(path, columns, keep, missing) as (schema, batches):
+        yield Source(schema, batches)
+
+
+@contextmanager
 def _parquet_source(path: Any, columns: Any, keep: Any, batch_rows: int) -> Iterator[Source]:
     import pyarrow.parquet as parquet
 
     with parquet.ParquetFile(path) as file:
-        wanted = _wanted(file.schema_arrow, columns, keep)
+        wanted = wanted_columns(file.schema_arrow, columns, keep)
         batches = file.iter_batches(batch_rows, columns=wanted)
-        yield Source(_only(file.schema_arrow, wanted), (batch.select(wanted) for batch in batches))
+        yield Source(only(file.schema_arrow, wanted), (batch.select(wanted) for batch in batches))
 
 
 @contextmanager
 def _arrow_source(path: Any, columns: Any, keep: Any, batch_rows: int) -> Iterator[Source]:
     with _open_arrow(path) as reader:
-        wanted = _wanted(reader.schema, columns, keep)
+        wanted = wanted_columns(reader.schema, columns, keep)
         batches = _sliced(_arrow_batches(reader), wanted, batch_rows)
-        yield Source(_only(reader.schema, wanted), batches)
-
-
-@contextmanager
-def _csv_source(path: Path, columns: Any, keep: Any, missing: Sequence[str]) -> Iterator[Source]:
-    from pyarrow import csv
-
-    parsing = _csv_parsing(path)
-    reading = csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False)
-    with csv.open_csv(path, reading, parsing, _csv_types({}, missing)) as guess:
-        wanted = _wanted_names(guess.schema.names, columns, keep)
-        types = {name: arrow().string() for name in guess.schema.names}
-        types |= {c.name: _csv_type(c, guess.schema) for c in columns}
-    converting = _csv_types(types, missing, wanted)
-    with _complaining(guess.schema.names):
-        reader = csv.open_csv(path, reading, parsing, converting)
-    with reader:
-        _wanted(reader.schema, columns, keep)
-        yield Source(reader.schema, _csv_batches(reader, guess.schema.names))
-
-
-def _csv_batches(reader: Any, names: Sequence[str]) -> Iterator[Any]:
-    with _complaining(names):
-        yield from reader
-
-
-def _csv_type(column: Column, guessed: Any) -> Any:
-    """Return the arrow type of a Program's column in CSV."""
-    pa = arrow()
-    kinds = {type(category) for category in column.categories}
-    if kinds == {str, int}:
-        raise ColumnError(
-            f"column '{column.name}' has categories that are text and others that are numbers; "
-            "CSV cannot tell them apart: score a frame with the Engine in Python"
-        )
-    if column.kind == "category" and kinds != {int}:
-        return pa.string()
-    is_bool = guessed.field(column.name).type == pa.bool_()
-    return pa.bool_() if is_bool else pa.float64()
-
-
-def _csv_types(types: dict[str, Any], missing: Sequence[str], wanted: Any = None) -> Any:
-    from pyarrow import csv
-
-    return csv.ConvertOptions(
-        column_types=types,
-        null_values=["", *missing],
-        strings_can_be_null=True,
-        include_columns=wanted,
-    )
-
-
-def _csv_parsing(path: Path) -> Any:
-    """Return how a CSV file is cut: by what its first line has most of, of comma, semicolon, tab."""
-    from pyarrow import csv
-
-    with path.open("rb") as file:
-        header = file.readline(1 << 20)
-    if not header.strip():
-        raise DataError("a first line with the names of the columns expected, got none")
-    delimiter = max(b",;\t", key=header.count)
-    return csv.ParseOptions(delimiter=chr(delimiter), newlines_in_values=True)
-
-
-def _read_csv(path: Path, missing: Sequence[str]) -> Any:
-    from pyarrow import csv
-
-    # One block: types are inferred from the first, and so from every row.
-    block = min(max(path.stat().st_size + 1, BLOCK_BYTES), 2**31 - 1)
-    reading = csv.ReadOptions(block_size=block)
-    return csv.read_csv(path, reading, _csv_parsing(path), _csv_types({}, missing))
-
-
-@contextmanager
-def _complaining(names: Sequence[str]) -> Iterator[None]:
-    """Put the name of a column where pyarrow has its number."""
-    try:
-        yield
-    except arrow().ArrowInvalid as error:
-        found = re.search(r"CSV column #(\d+): .*?invalid value '(.*)'", str(error), re.DOTALL)
-        if not found or int(found[1]) >= len(names):
-            raise
-        raise ColumnError(
-            f"column '{names[int(found[1])]}' must hold numbers, got '{found[2]}'; text is never "
-            "guessed to be a number: correct it, or name it with --missing if it means that a value "
-            "is missing"
-        ) from error
+        yield Source(only(reader.schema, wanted), batches)
 
 
 @contextmanager
@@ -296,32 +166,6 @@ def _sliced(batches: Iterator[Any], wanted: list[str], batch_rows: int) -> Itera
         narrow = batch.select(wanted)
         for start in range(0, narrow.num_rows, batch_rows):
             yield narrow.slice(start, batch_rows)
-
-
-def _wanted(schema: Any, columns: Sequence[Column], keep: Sequence[str]) -> list[str]:
-    """Return the names to read, once names and types fit."""
-    wanted = _wanted_names(schema.names, columns, keep)
-    to_rows(_only(schema, wanted).empty_table(), columns)
-    return wanted
-
-
-def _wanted_names(
-    names: Sequence[str], columns: Sequence[Column], keep: Sequence[str]
-) -> list[str]:
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise ColumnError(f"each column must have a name of its own, got {listed(doubled)} twice")
-    absent = [name for name in keep if name not in names]
-    if absent:
-        raise ColumnError(f"columns to keep: {listed(absent)} not among {listed(names)}")
-    needed = [column.name for column in columns]
-    if set(needed) - set(names):
-        to_rows(arrow().table({name: [] for name in names}), columns)
-    return list(dict.fromkeys([*keep, *needed]))
-
-
-def _only(schema: Any, wanted: Sequence[str]) -> Any:
-    return arrow().schema([schema.field(name) for name in wanted])
 
 
 @contextmanager

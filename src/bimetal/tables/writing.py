@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bimetal.files import atomic_write
-from bimetal.tables.reading import arrow, kind_of
+from bimetal.tables.kinds import arrow, kind_of
 
 __all__ = ["open_sink"]
 

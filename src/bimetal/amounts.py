@@ -1,4 +1,4 @@
-"""How numbers read on the page."""
+"""How numbers read, on a page and on a terminal."""
 
 from collections.abc import Callable
 from typing import Any
