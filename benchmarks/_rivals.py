@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import lightgbm
 import numpy as np
@@ -41,7 +41,7 @@ def inner_splits(y: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]
 class TunedLightGBM:
     """LightGBM with native categories and missing values, early stopping in the search."""
 
-    space = {
+    space: ClassVar = {
         "num_leaves": [4, 8, 16, 31, 63],
         "learning_rate": [0.02, 0.05, 0.1],
         "min_data_in_leaf": [5, 10, 20, 50, 100],
@@ -49,7 +49,7 @@ class TunedLightGBM:
         "bagging_fraction": [0.6, 0.8, 1.0],
         "lambda_l2": [0.0, 1.0, 10.0],
     }
-    default = {"num_leaves": 31, "learning_rate": 0.05, "min_data_in_leaf": 20}
+    default: ClassVar = {"num_leaves": 31, "learning_rate": 0.05, "min_data_in_leaf": 20}
 
     def __init__(self, n_draws: int, seed: int) -> None:
         self.n_draws, self.seed = n_draws, seed
@@ -96,12 +96,12 @@ class TunedLightGBM:
 class TunedMLP:
     """A float32 net on standardised numbers and one-hot categories (scikit-learn)."""
 
-    space = {
+    space: ClassVar = {
         "hidden_layer_sizes": [(32,), (64,), (128,), (64, 64), (128, 64)],
         "alpha": [1e-4, 1e-3, 1e-2, 1e-1, 1.0],
         "learning_rate_init": [3e-4, 1e-3, 3e-3],
     }
-    default = {"hidden_layer_sizes": (64,), "alpha": 1e-2, "learning_rate_init": 1e-3}
+    default: ClassVar = {"hidden_layer_sizes": (64,), "alpha": 1e-2, "learning_rate_init": 1e-3}
 
     def __init__(self, n_draws: int, seed: int) -> None:
         self.n_draws, self.seed = n_draws, seed

@@ -111,7 +111,7 @@ def y_of(kind: type[Any]) -> Any:
 def test_every_kind_of_frame_gives_the_same_program(kind: type[Any]) -> None:
     frame, y = table()[0], y_of(kind)
     polars = pl.from_pandas(frame)
-    for other in (polars, polars.to_arrow(), frame.astype({"home": "category"})):
+    for other in (polars, polars.lazy(), polars.to_arrow(), frame.astype({"home": "category"})):
         model = kind(**CHEAP).fit(other, y)
         assert model.program_.id == fitted(kind).program_.id
         np.testing.assert_array_equal(model.predict(frame), model.predict(other))

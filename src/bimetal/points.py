@@ -1,13 +1,13 @@
-"""What the bits of a Program ask, in words, and how many points each gives by itself."""
+"""How many points each encoder bit of a Program gives by itself: the scorecard inside it."""
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 
-from bimetal.program import EQ, GE, Encode, Program, Readout
+from bimetal.program import Encode, Program, Readout
+from bimetal.wording import bit_names
 
-__all__ = ["BitPoints", "bit_names", "bit_points"]
+__all__ = ["BitPoints", "bit_points"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,6 @@ class BitPoints:
     points: int
 
 
-def bit_names(program: Program, op: Encode) -> tuple[str, ...]:
-    """Return what each bit of an `Encode` asks: "age >= 30.5", "housing == own", "x is missing"."""
-    return tuple(
-        _name(program, int(j), int(kind), float(value))
-        for j, kind, value in zip(op.column, op.kind, op.value, strict=True)
-    )
-
-
 def bit_points(program: Program) -> tuple[BitPoints, ...]:
     """Return the direct points of each encoder bit: those of the scorecard inside the Program.
 
@@ -51,7 +43,7 @@ def bit_points(program: Program) -> tuple[BitPoints, ...]:
             (_direct(program, readout, i + 1) for readout in _readouts(program, i + 1)),
             start=np.zeros(len(encode.column), np.int64),
         )
-        for name, j, n in zip(bit_names(program, encode), encode.column, points, strict=True):
+        for name, j, n in zip(bit_names(program.columns, encode), encode.column, points, strict=True):
             found.append(BitPoints(name, program.columns[int(j)].name, int(n)))
     return tuple(found)
 
@@ -73,22 +65,3 @@ def _direct(
         -1, start : start + width
     ].astype(np.int64)
     return weights
-
-
-def _name(program: Program, j: int, kind: int, value: float) -> str:
-    column = program.columns[j]
-    if kind == GE:
-        is_ordinal = column.kind == "category" and 0 <= ceil(value) < len(column.categories)
-        return f"{column.name} >= {column.categories[ceil(value)] if is_ordinal else _shown(value)}"
-    if kind == EQ and column.kind == "category":
-        is_known = 0 <= value < len(column.categories)
-        return (
-            f"{column.name} == {column.categories[int(value)]}"
-            if is_known
-            else f"{column.name} is other"
-        )
-    return f"{column.name} == {_shown(value)}" if kind == EQ else f"{column.name} is missing"
-
-
-def _shown(number: float) -> str:
-    return str(np.float32(number)).removesuffix(".0")

@@ -14,9 +14,9 @@ from bimetal.cli.answer import Answer, AsJson, answering
 from bimetal.cli.looks import facts, table
 from bimetal.errors import ProgramError
 from bimetal.format import load
-from bimetal.points import bit_names
 from bimetal.program import Encode, Program
 from bimetal.runtime import Engine, isas
+from bimetal.wording import bit_names
 
 __all__ = ["inspect"]
 
@@ -57,7 +57,7 @@ def _columns(program: Program) -> list[dict[str, Any]]:
     names: dict[int, list[str]] = {j: [] for j in range(program.n_columns)}
     for op in program.ops:
         if isinstance(op, Encode):
-            for j, name in zip(op.column.tolist(), bit_names(program, op), strict=True):
+            for j, name in zip(op.column.tolist(), bit_names(program.columns, op), strict=True):
                 names[j].append(name)
     return [
         {

@@ -15,6 +15,7 @@ from bimetal.encoders.evaluate import evaluate
 from bimetal.encoders.training import Training, keep_frequent, read_training
 from bimetal.errors import DataError, MissingValueError
 from bimetal.program import Encode
+from bimetal.wording import bit_names
 
 __all__ = ["Encoder"]
 
@@ -206,4 +207,4 @@ class Encoder(ABC):
         self.op_ = to_op(bits, training.specials)
         self.columns_ = training.columns
         self.n_bits_ = len(bits)
-        self.bit_names_ = tuple(bit.name for bit in bits)
+        self.bit_names_ = bit_names(training.columns, self.op_)

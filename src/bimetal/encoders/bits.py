@@ -1,8 +1,7 @@
-"""The bits of an encoding: what each asks, in words and as the rows of an `Encode`."""
+"""The bits of an encoding: what each asks, as the rows of an `Encode`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,6 @@ class Bit:
     column: int
     kind: int
     value: float
-    name: str
 
 
 def bits_of(
@@ -40,12 +38,12 @@ def bits_of(
         When there is none, or more than a Program can hold.
     """
     bits = []
-    for j, column in enumerate(training.columns):
-        bits += list(_thermometer(training, j, cut_points.get(j, np.empty(0, np.float32))))
+    for j in range(len(training.columns)):
+        bits += [Bit(j, GE, float(cut)) for cut in cut_points.get(j, ())]
         bits += list(_one_hot(training, j))
         bits += list(_specials(training, j))
         if has_missing_bit[j]:
-            bits.append(Bit(j, MISSING, 0.0, f"{column.name} is missing"))
+            bits.append(Bit(j, MISSING, 0.0))
     if not 0 < len(bits) <= MAX_BITS:
         raise DataError(
             f"1 to {MAX_BITS} bits expected, got {len(bits)}; "
@@ -65,31 +63,19 @@ def to_op(bits: Sequence[Bit], specials: Sequence[tuple[int, float]]) -> Encode:
     )
 
 
-def _thermometer(training: Training, j: int, cuts: NDArray[np.float32]) -> Iterator[Bit]:
-    column = training.columns[j]
-    for cut in cuts:
-        level = column.categories[ceil(cut)] if j in training.ordinal else _shown(cut)
-        yield Bit(j, GE, float(cut), f"{column.name} >= {level}")
-
-
 def _one_hot(training: Training, j: int) -> Iterator[Bit]:
-    column, codes = training.columns[j], training.rows[:, j]
-    if column.kind == "number":
+    codes = training.rows[:, j]
+    if training.columns[j].kind == "number":
         return
     kept = (training.kept or {}).get(j, ())
     if len(kept) > 1 or (kept and (codes != kept[0])[~np.isnan(codes)].any()):
         for code in kept:
-            yield Bit(j, EQ, float(code), f"{column.name} == {column.categories[code]}")
+            yield Bit(j, EQ, float(code))
     if (codes == UNSEEN).any():
-        yield Bit(j, EQ, UNSEEN, f"{column.name} is other")
+        yield Bit(j, EQ, UNSEEN)
 
 
 def _specials(training: Training, j: int) -> Iterator[Bit]:
     for column, code in training.specials:
         if column == j and (training.rows[:, j] == np.float32(code)).any():
-            yield Bit(j, EQ, code, f"{training.columns[j].name} == {_shown(code)}")
-
-
-def _shown(number: float) -> str:
-    """Show a float32 with as many digits as tell it from its neighbours."""
-    return str(np.float32(number)).removesuffix(".0")
+            yield Bit(j, EQ, code)

@@ -140,6 +140,8 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _check_table(self, X: Any, *, is_fit: bool) -> Any:
         """Check what scikit-learn wants checked; frames keep their types, arrays become numbers."""
+        if type(X).__name__ == "LazyFrame":  # of polars or narwhals
+            X = X.collect()
         try:
             if _is_frame(X):
                 _check_feature_names(self, X, reset=is_fit)
