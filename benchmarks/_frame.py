@@ -81,7 +81,9 @@ def report(rows: Sequence[Row], path: Path | None, **extra: object) -> None:
     print("\nmachine:", machine())
     print("versions:", versions(), "\n")
     for row in rows:
-        goal = "" if row.goal is None else f"{'>=' if row.better == 'higher' else '<='} {row.goal:g}"
+        goal = (
+            "" if row.goal is None else f"{'>=' if row.better == 'higher' else '<='} {row.goal:g}"
+        )
         print(f"{row.name:<58} {row.value:>12.4f} {row.unit:<12} {goal:<10} {row.verdict}")
     if path:
         document = {

@@ -72,5 +72,10 @@ def bits_in_graph_order(encoder: Encoder, bits: np.ndarray) -> np.ndarray:
 def layers(graph: Graph, weights: list[np.ndarray], biases: list[np.ndarray]) -> None:
     """Add fully connected layers, ReLU between them and a sigmoid at the end."""
     for i, (w, b) in enumerate(zip(weights, biases, strict=True)):
-        graph.add("Gemm", graph.last, graph.constant(w.astype(np.float32)), graph.constant(b.astype(np.float32)))
+        graph.add(
+            "Gemm",
+            graph.last,
+            graph.constant(w.astype(np.float32)),
+            graph.constant(b.astype(np.float32)),
+        )
         graph.add("Relu" if i < len(weights) - 1 else "Sigmoid", graph.last)

@@ -72,7 +72,9 @@ class TunedLightGBM:
                 best = (float(np.mean(scores)), settings, round(float(np.mean(lengths))))
         return best[1], max(1, best[2])
 
-    def fit(self, X: pd.DataFrame, y: np.ndarray, tuned: tuple[Draw, int] | None = None) -> "TunedLightGBM":
+    def fit(
+        self, X: pd.DataFrame, y: np.ndarray, tuned: tuple[Draw, int] | None = None
+    ) -> "TunedLightGBM":
         settings, n_trees = tuned or self.tune(X, y)
         self.model = lightgbm.train(
             self._params(settings), lightgbm.Dataset(_categories(X), y), n_trees
@@ -88,8 +90,14 @@ class TunedLightGBM:
 
     def _params(self, settings: Draw) -> Draw:
         return {
-            **settings, "objective": "binary", "metric": "auc", "verbosity": -1, "bagging_freq": 1,
-            "seed": self.seed, "num_threads": 1, "feature_pre_filter": False,
+            **settings,
+            "objective": "binary",
+            "metric": "auc",
+            "verbosity": -1,
+            "bagging_freq": 1,
+            "seed": self.seed,
+            "num_threads": 1,
+            "feature_pre_filter": False,
         }
 
 
@@ -110,7 +118,10 @@ class TunedMLP:
         splits, best = inner_splits(y, self.seed), (-1.0, {})
         for settings in [self.default, *draws(self.space, self.n_draws, self.seed)]:
             scores = [
-                roc_auc_score(y[b], _fit(self._pipe(X, settings), X.iloc[a], y[a]).predict_proba(X.iloc[b])[:, 1])
+                roc_auc_score(
+                    y[b],
+                    _fit(self._pipe(X, settings), X.iloc[a], y[a]).predict_proba(X.iloc[b])[:, 1],
+                )
                 for a, b in splits
             ]
             if np.mean(scores) > best[0]:
@@ -126,8 +137,12 @@ class TunedMLP:
 
     def _pipe(self, X: pd.DataFrame, settings: Draw) -> Pipeline:
         net = MLPClassifier(
-            **settings, early_stopping=True, n_iter_no_change=8, max_iter=60,
-            batch_size=min(256, max(16, len(X) // 20)), random_state=self.seed,
+            **settings,
+            early_stopping=True,
+            n_iter_no_change=8,
+            max_iter=60,
+            batch_size=min(256, max(16, len(X) // 20)),
+            random_state=self.seed,
         )
         return make_pipeline(one_hot(X), net)
 
@@ -174,10 +189,16 @@ def best_penalty(make: Callable[[float], Any], X: pd.DataFrame, y: np.ndarray, s
     splits = inner_splits(y, seed)
 
     def score(c: float) -> float:
-        return float(np.mean([
-            roc_auc_score(y[b], _fit(make(c), X.iloc[a], y[a]).predict_proba(X.iloc[b])[:, 1])
-            for a, b in splits
-        ]))
+        return float(
+            np.mean(
+                [
+                    roc_auc_score(
+                        y[b], _fit(make(c), X.iloc[a], y[a]).predict_proba(X.iloc[b])[:, 1]
+                    )
+                    for a, b in splits
+                ]
+            )
+        )
 
     return max(PENALTIES, key=score)
 
@@ -187,7 +208,10 @@ def one_hot(X: pd.DataFrame) -> Any:
     text = [c for c in X if not pd.api.types.is_numeric_dtype(X[c])]
     numbers = [c for c in X if c not in text]
     return make_column_transformer(
-        (make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()), numbers),
+        (
+            make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler()),
+            numbers,
+        ),
         (OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5), text),
     )
 

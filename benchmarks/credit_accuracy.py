@@ -151,7 +151,9 @@ def run_set(
     return {"rows": len(data.y), "rate": float(np.mean(data.y)), "fits": len(todo), "runs": done}
 
 
-def cached(name: str, folder: Path | None, run: Callable[[Sequence[str]], Any], again: Sequence[str]) -> Any:
+def cached(
+    name: str, folder: Path | None, run: Callable[[Sequence[str]], Any], again: Sequence[str]
+) -> Any:
     """Return the results of a set from its cache, running what is not there or wanted again."""
     path = folder / f"{name}.json" if folder else None
     kept = json.loads(path.read_text()) if path and path.exists() else None
@@ -183,8 +185,13 @@ def figures(results: dict[str, Any]) -> list[Row]:
     """Turn results into rows with the goals of the project."""
     ours = means(results, OURS, "auc")
     rows = [
-        Row(f"mean AUC, bimetal − {m}", float((ours - means(results, m, "auc")).mean()), "AUC", "higher",
-            0.0 if m != MLP else None)
+        Row(
+            f"mean AUC, bimetal − {m}",
+            float((ours - means(results, m, "auc")).mean()),
+            "AUC",
+            "higher",
+            0.0 if m != MLP else None,
+        )
         for m in MODELS[1:]
     ]
     for i, name in enumerate(results):
@@ -202,28 +209,45 @@ def figures(results: dict[str, Any]) -> list[Row]:
     rows.append(Row("LightGBM's file over ours, mean", float(ratio), "x"))
     if "taiwan_default" in results:
         seconds = [run[OURS]["seconds"] for run in results["taiwan_default"]["runs"]]
-        rows.append(Row("taiwan_default: fit (75 % of 30,000 rows)", float(np.median(seconds)), "s", "lower", 60))
+        rows.append(
+            Row(
+                "taiwan_default: fit (75 % of 30,000 rows)",
+                float(np.median(seconds)),
+                "s",
+                "lower",
+                60,
+            )
+        )
     return rows
 
 
 def main() -> None:
     """Run and report."""
-    args = options(__doc__.splitlines()[0],
-                   sets={"nargs": "*", "help": "data sets (default: all)"},
-                   draws={"type": int, "default": 6, "help": "settings in the random search"},
-                   jobs={"type": int, "default": 2, "help": "fits at once"},
-                   again={"nargs": "*", "default": [], "choices": MODELS,
-                          "help": "models to fit again where the cache has them"},
-                   cache={"type": Path, "help": "folder for the results of each set, reused if there"})
+    args = options(
+        __doc__.splitlines()[0],
+        sets={"nargs": "*", "help": "data sets (default: all)"},
+        draws={"type": int, "default": 6, "help": "settings in the random search"},
+        jobs={"type": int, "default": 2, "help": "fits at once"},
+        again={
+            "nargs": "*",
+            "default": [],
+            "choices": MODELS,
+            "help": "models to fit again where the cache has them",
+        },
+        cache={"type": Path, "help": "folder for the results of each set, reused if there"},
+    )
     names = args.sets or [n for n in datasets.names() if n not in REGRESSIONS]
     n_seeds, n_draws = (1, 2) if args.quick else (args.seeds, args.draws)
     if args.quick and not args.sets:
         names = ["german_credit", "credit_approval_crx"]
     results: dict[str, Any] = {}
     for name in names:
-        result = cached(name, args.cache,
-                        lambda wanted, name=name: run_set(name, n_seeds, n_draws, args.jobs, wanted),
-                        args.again)
+        result = cached(
+            name,
+            args.cache,
+            lambda wanted, name=name: run_set(name, n_seeds, n_draws, args.jobs, wanted),
+            args.again,
+        )
         if result is not None:
             results[name] = result
             print(table({name: result}, "auc").to_string(), flush=True)

@@ -62,17 +62,25 @@ def medians(contestants: Contestants, n_rounds: int, n_calls: int) -> dict[str, 
 def float_net(inputs: np.ndarray, y: np.ndarray, widths: tuple[int, ...]) -> MLPClassifier:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return MLPClassifier(widths, alpha=0.1, early_stopping=True, max_iter=40, n_iter_no_change=5,
-                             random_state=0).fit(inputs, y)
+        return MLPClassifier(
+            widths, alpha=0.1, early_stopping=True, max_iter=40, n_iter_no_change=5, random_state=0
+        ).fit(inputs, y)
 
 
-def equal_float_net(ours: BinaryClassifier, train: tuple[np.ndarray, np.ndarray],
-                    test: tuple[np.ndarray, np.ndarray], target: float, quick: bool) -> tuple[Any, str, float]:
+def equal_float_net(
+    ours: BinaryClassifier,
+    train: tuple[np.ndarray, np.ndarray],
+    test: tuple[np.ndarray, np.ndarray],
+    target: float,
+    quick: bool,
+) -> tuple[Any, str, float]:
     """Fit float nets on our bits, narrow to wide, until one is as accurate as ours."""
     best: tuple[float, Any, tuple[int, ...]] | None = None
     encoder = ours.encoder_
-    bits = [bits_in_graph_order(encoder, encoder.transform_rows(rows)).astype(np.float32)
-            for rows in (train[0], test[0])]
+    bits = [
+        bits_in_graph_order(encoder, encoder.transform_rows(rows)).astype(np.float32)
+        for rows in (train[0], test[0])
+    ]
     for widths in WIDTHS[:2] if quick else WIDTHS:
         net = float_net(bits[0], train[1], widths)
         auc = roc_auc_score(test[1], net.predict_proba(bits[1])[:, 1])
@@ -87,7 +95,9 @@ def equal_float_net(ours: BinaryClassifier, train: tuple[np.ndarray, np.ndarray]
     return graph.session(train[0].shape[1]), "-".join(map(str, best[2])), best[0]
 
 
-def small_float_net(train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> tuple[Any, float]:
+def small_float_net(
+    train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
+) -> tuple[Any, float]:
     """Fit a 64-64 float net on standardised raw columns."""
     mean, scale = np.nanmean(train[0], axis=0), np.nanstd(train[0], axis=0) + 1e-9
     x, t = (np.nan_to_num((rows - mean) / scale) for rows in (train[0], test[0]))
@@ -104,7 +114,9 @@ def main() -> None:
     data = datasets.load_or_simulate(args.set)
     n = 4_000 if args.quick else len(data.y)
     a, b = train_test_split(np.arange(n), test_size=0.25, stratify=data.y[:n], random_state=0)
-    cheap: dict[str, Any] = {"n_members": 2, "max_epochs": 3, "max_rules": 300} if args.quick else {}
+    cheap: dict[str, Any] = (
+        {"n_members": 2, "max_epochs": 3, "max_rules": 300} if args.quick else {}
+    )
     ours = BinaryClassifier(random_state=0, **cheap).fit(data.X.iloc[a], data.y[a])
     booster = TunedLightGBM(1 if args.quick else 6, 0).fit(data.X.iloc[a], data.y[a])
     columns = ours.program_.columns
@@ -113,22 +125,38 @@ def main() -> None:
     equal, widths, auc_equal = equal_float_net(ours, train, test, auc, args.quick)
     small, auc_small = small_float_net(train, test)
     auc_lgbm = roc_auc_score(test[1], booster.predict(data.X.iloc[b]))
-    print(f"test AUC: bimetal {auc:.4f}, LightGBM {auc_lgbm:.4f}, float net {widths} on the same bits "
-          f"{auc_equal:.4f}, float net 64-64 on raw columns {auc_small:.4f}")
+    print(
+        f"test AUC: bimetal {auc:.4f}, LightGBM {auc_lgbm:.4f}, float net {widths} on the same bits "
+        f"{auc_equal:.4f}, float net 64-64 on raw columns {auc_small:.4f}"
+    )
     pinned = pin()
     rows = measure(ours, booster, equal, small, test[0], args.quick)
     rows += [
-        Row("AUC: bimetal", auc, "AUC"), Row("AUC: LightGBM", auc_lgbm, "AUC"),
+        Row("AUC: bimetal", auc, "AUC"),
+        Row("AUC: LightGBM", auc_lgbm, "AUC"),
         Row(f"AUC: float net {widths} on the same bits", auc_equal, "AUC"),
         Row("AUC: float net 64-64 on raw columns", auc_small, "AUC"),
         Row("file: bimetal", len(dumps(ours.program_)) / 1024, "KiB", "lower", 64),
         Row("file: LightGBM", booster.n_bytes / 1024, "KiB", "lower"),
     ]
-    report(rows, args.json, data=data.name, origin=data.origin, core=pinned, weights=ours.report_.weights)
+    report(
+        rows,
+        args.json,
+        data=data.name,
+        origin=data.origin,
+        core=pinned,
+        weights=ours.report_.weights,
+    )
 
 
-def measure(ours: BinaryClassifier, booster: TunedLightGBM, equal: Any, small: Any, rows: np.ndarray,
-            quick: bool) -> list[Row]:
+def measure(
+    ours: BinaryClassifier,
+    booster: TunedLightGBM,
+    equal: Any,
+    small: Any,
+    rows: np.ndarray,
+    quick: bool,
+) -> list[Row]:
     """Time one row and a batch, and return times and ratios."""
     one = [np.ascontiguousarray(row[None]) for row in rows]
     flat = [row[0] for row in one]
@@ -137,7 +165,8 @@ def measure(ours: BinaryClassifier, booster: TunedLightGBM, equal: Any, small: A
     engines = {isa: Engine(ours.program_, isa=isa) for isa in isas()}
     n, model = len(one), booster.model
     single: Contestants = {
-        f"bimetal, {isa}": lambda i, f=e.predict_into: f(flat[i % n], out) for isa, e in engines.items()
+        f"bimetal, {isa}": lambda i, f=e.predict_into: f(flat[i % n], out)
+        for isa, e in engines.items()
     }
     best = f"bimetal, {isas()[0]}"
     single |= {
@@ -149,10 +178,18 @@ def measure(ours: BinaryClassifier, booster: TunedLightGBM, equal: Any, small: A
     figures = [Row(f"one row: {k}", t * 1e6, "us", "lower") for k, t in times.items()]
     figures += [
         Row("one row: LightGBM over bimetal", times["LightGBM"] / times[best], "x", "higher", 15),
-        Row("one row: float net of equal accuracy over bimetal",
-            times["float net, equal accuracy"] / times[best], "x", "higher", 10),
-        Row("one row: float net on raw columns over bimetal",
-            times["float net, raw columns"] / times[best], "x"),
+        Row(
+            "one row: float net of equal accuracy over bimetal",
+            times["float net, equal accuracy"] / times[best],
+            "x",
+            "higher",
+            10,
+        ),
+        Row(
+            "one row: float net on raw columns over bimetal",
+            times["float net, raw columns"] / times[best],
+            "x",
+        ),
     ]
     many = np.ascontiguousarray(np.resize(rows, (N_BATCH, rows.shape[1])))
     many64, result = many.astype(np.float64), np.empty((N_BATCH, 2), np.float32)
@@ -168,9 +205,18 @@ def measure(ours: BinaryClassifier, booster: TunedLightGBM, equal: Any, small: A
     figures += [Row(f"batch: {k}", N_BATCH / t / 1e6, "M rows/s") for k, t in times.items()]
     figures += [
         Row("batch: bimetal over LightGBM", times["LightGBM"] / times[best], "x"),
-        Row("batch: bimetal over float net of equal accuracy",
-            times["float net, equal accuracy"] / times[best], "x", "higher", 20),
-        Row("batch: bimetal over float net on raw columns", times["float net, raw columns"] / times[best], "x"),
+        Row(
+            "batch: bimetal over float net of equal accuracy",
+            times["float net, equal accuracy"] / times[best],
+            "x",
+            "higher",
+            20,
+        ),
+        Row(
+            "batch: bimetal over float net on raw columns",
+            times["float net, raw columns"] / times[best],
+            "x",
+        ),
     ]
     return figures
 

@@ -43,6 +43,17 @@ struct BitsAt {
     std::size_t n_bits, word, plane;
 };
 
+template <class T>
+std::uint32_t u32(T x) {
+    return static_cast<std::uint32_t>(x);
+}
+
+inline std::size_t bit_length(std::size_t x) {
+    std::size_t n = 0;
+    for (; x; x >>= 1) n++;
+    return n;
+}
+
 EncodePlan lay_out_encode(Arena&, std::size_t n_columns, Span<std::uint16_t> column, Span<std::uint8_t> kind,
                           Span<float> value, Span<std::uint16_t> special_column, Span<float> special_value);
 // weights: n_out rows of ceil(n_in / groups / 8) bytes

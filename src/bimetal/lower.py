@@ -63,12 +63,16 @@ def lower_mlp(model: BinaryMLP) -> LoweredMLP:
     ops = []
     for i, (layer, norm) in enumerate(model.binary_layers()):
         ops.append(lower_dense(layer, norm, input_value=i + 1))
-    readout = model.readout.detach().double().numpy() / model.n_members  # (members, hidden, outputs)
+    readout = (
+        model.readout.detach().double().numpy() / model.n_members
+    )  # (members, hidden, outputs)
     flat = readout.reshape(-1, model.n_outputs).T
     linear = model.linear.weight.detach().double().numpy()
     bias = model.linear.bias.detach().double().numpy()
     # w * (2b - 1) = 2w * b - w for a bit b that stands for ±1
-    return LoweredMLP(tuple(ops), 2 * flat, 2 * linear, bias - flat.sum(axis=1) - linear.sum(axis=1))
+    return LoweredMLP(
+        tuple(ops), 2 * flat, 2 * linear, bias - flat.sum(axis=1) - linear.sum(axis=1)
+    )
 
 
 def lower_dense(layer: BinaryLinear, norm: nn.Module, input_value: int) -> Dense:
@@ -93,7 +97,9 @@ def lower_dense(layer: BinaryLinear, norm: nn.Module, input_value: int) -> Dense
     falls = fires[-1] & ~fires[0]
     fires = np.where(falls, fires[::-1], fires)
     if (fires[1:] & ~fires[:-1]).any():
-        raise ProgramError("the norm after a binary layer is not monotone; it has no single threshold")
+        raise ProgramError(
+            "the norm after a binary layer is not monotone; it has no single threshold"
+        )
     thresholds = fires.sum(axis=0).astype(np.int32) - 1
     weights = (layer.latent_weight.detach() >= 0).reshape(layer.n_out, n_group).numpy()
     packed = pack(weights ^ falls[:, None])

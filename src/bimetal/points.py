@@ -43,7 +43,9 @@ def bit_points(program: Program) -> tuple[BitPoints, ...]:
             (_direct(program, readout, i + 1) for readout in _readouts(program, i + 1)),
             start=np.zeros(len(encode.column), np.int64),
         )
-        for name, j, n in zip(bit_names(program.columns, encode), encode.column, points, strict=True):
+        for name, j, n in zip(
+            bit_names(program.columns, encode), encode.column, points, strict=True
+        ):
             found.append(BitPoints(name, program.columns[int(j)].name, int(n)))
     return tuple(found)
 

@@ -34,7 +34,11 @@ def _name(column: Column, kind: int, value: float) -> str:
     if column.kind == "number":
         return f"{column.name} == {_shown(value)}"
     is_known = 0 <= value < len(column.categories)
-    return f"{column.name} == {column.categories[int(value)]}" if is_known else f"{column.name} is other"
+    return (
+        f"{column.name} == {column.categories[int(value)]}"
+        if is_known
+        else f"{column.name} is other"
+    )
 
 
 def _shown(number: float) -> str:

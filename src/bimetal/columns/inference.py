@@ -49,7 +49,9 @@ def infer_columns(data: Any, categorical: Sequence[str] | None = None) -> tuple[
             f"categorical names {listed(unknown)}, but the columns are {listed(names)}"
         )
     if not isinstance(table, np.ndarray):
-        series = ((name, table.get_column(key)) for name, key in zip(names, table.columns, strict=True))
+        series = (
+            (name, table.get_column(key)) for name, key in zip(names, table.columns, strict=True)
+        )
         return tuple(
             _infer(Values.of_series(name, s), name in forced or _is_categorical(s), _order(s))
             for name, s in series

@@ -72,7 +72,9 @@ def _to_points(weights: Floats) -> tuple[NDArray[np.int16], float]:
     return np.rint(weights / scale).astype(np.int16), scale
 
 
-def _link(task: Task, value: int, scale: float, offset: Floats, center: float, spread: float) -> Link:
+def _link(
+    task: Task, value: int, scale: float, offset: Floats, center: float, spread: float
+) -> Link:
     kinds = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
     none_i, none_f = np.zeros(0, np.int32), np.zeros(0, np.float32)
     scales = np.full(task.n_outputs, scale * spread)
@@ -87,8 +89,11 @@ def golden_rows(program: Program, n: int, seed: int = 0) -> NDArray[np.float32]:
         if column.kind == "category":
             rows[:, j] = rng.integers(-1, max(1, len(column.categories)), n)
             continue
-        cuts = [op.value[(op.column == j) & (op.kind == GE)] for op in program.ops
-                if isinstance(op, Encode)]
+        cuts = [
+            op.value[(op.column == j) & (op.kind == GE)]
+            for op in program.ops
+            if isinstance(op, Encode)
+        ]
         known = np.concatenate([*cuts, np.zeros(1)]).astype(np.float64)
         jitter = rng.normal(0, 1, n) * ((np.ptp(known) or 1.0) / len(known))
         rows[:, j] = (rng.choice(known, n) + jitter).clip(-3e38, 3e38)
@@ -113,7 +118,10 @@ def isotonic(program: Program, scores: Floats | None, labels: Floats, weight: Fl
         return program
     seen = ~np.isnan(scores[:, 0])
     points = np.rint((scores[seen, 0] - link.offset[0]) / link.scale[0])
-    fitted = IsotonicRegression(y_min=0, y_max=1).fit(points, labels[seen], weight[seen])
+    least = 0.5 / (len(points) + 1)  # no score is certain: log loss stays finite
+    fitted = IsotonicRegression(y_min=least, y_max=1 - least).fit(
+        points, labels[seen], weight[seen]
+    )
     steps, first = np.unique(fitted.y_thresholds_.astype(np.float32), return_index=True)
     knots = fitted.X_thresholds_[first[1:]].astype(np.int32)
     table = replace(link, kind="table", knots=knots, values=steps)

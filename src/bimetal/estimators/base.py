@@ -25,9 +25,9 @@ from bimetal.encoders import Encoder, TreeEncoder
 from bimetal.encoders.evaluate import evaluate
 from bimetal.encoders.training import Training
 from bimetal.errors import DataError
+from bimetal.estimators.ingredients import Fitted, Recipe, Rows
 from bimetal.estimators.members import MembersConfig
 from bimetal.estimators.parts import Bits, levels_of
-from bimetal.estimators.recipe import Fitted, Recipe, Rows
 from bimetal.estimators.tasks import Floats
 from bimetal.nn import surrogate
 from bimetal.program import Program
@@ -148,7 +148,11 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
                 _check_n_features(self, X, reset=is_fit)
                 return X
             return validate_data(
-                self, read(X), reset=is_fit, dtype=None, ensure_all_finite=False,
+                self,
+                read(X),
+                reset=is_fit,
+                dtype=None,
+                ensure_all_finite=False,
                 ensure_min_samples=int(is_fit),
             )
         except DataError:
@@ -172,17 +176,33 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
         self._check_options()
         epochs = min(self.max_epochs, max(4, SAMPLE_BUDGET // max(1, n_rows)))
         members = MembersConfig(
-            tuple(self.hidden), self.n_members, self.surrogate, self.dropout, epochs,
-            self.batch_size, self.learning_rate, self.patience, seed,
+            tuple(self.hidden),
+            self.n_members,
+            self.surrogate,
+            self.dropout,
+            epochs,
+            self.batch_size,
+            self.learning_rate,
+            self.patience,
+            seed,
         )
         needs_rules = self.teacher == "auto" if isinstance(self.teacher, str) else False
         distil = self.distil if has_teacher or (needs_rules and self.max_rules) else 0.0
-        return Recipe(self.linear, self.max_rules, self.max_bytes, members if self.n_members else None, distil,
-                      self.n_folds, seed)
+        return Recipe(
+            self.linear,
+            self.max_rules,
+            self.max_bytes,
+            members if self.n_members else None,
+            distil,
+            self.n_folds,
+            seed,
+        )
 
     def _check_options(self) -> None:
         if isinstance(self.teacher, str) and self.teacher != "auto":
-            raise DataError(f"teacher must be 'auto', None or a fitted estimator, got {self.teacher!r}")
+            raise DataError(
+                f"teacher must be 'auto', None or a fitted estimator, got {self.teacher!r}"
+            )
         if not (self.linear or self.max_rules or self.n_members):
             raise DataError("a model needs a part: set linear, max_rules or n_members")
         for name, low in {"max_rules": 0, "n_members": 0, "n_folds": 2}.items():
@@ -228,8 +248,10 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _provenance(self, fitted: Fitted, n_rows: int) -> dict[str, Any]:
-        params = {k: v if isinstance(v, int | float | str | bool | None) else repr(v)
-                  for k, v in self.get_params(deep=False).items()}
+        params = {
+            k: v if isinstance(v, int | float | str | bool | None) else repr(v)
+            for k, v in self.get_params(deep=False).items()
+        }
         return {
             "estimator": type(self).__name__,
             "bimetal": version("bimetal"),

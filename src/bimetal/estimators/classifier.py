@@ -119,10 +119,23 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         verbose: bool = False,
     ) -> None:
         super().__init__(
-            encoder=encoder, linear=linear, max_rules=max_rules, max_bytes=max_bytes, hidden=hidden, n_members=n_members,
-            teacher=teacher, distil=distil, surrogate=surrogate, dropout=dropout,
-            max_epochs=max_epochs, batch_size=batch_size, learning_rate=learning_rate,
-            patience=patience, n_folds=n_folds, random_state=random_state, verbose=verbose,
+            encoder=encoder,
+            linear=linear,
+            max_rules=max_rules,
+            max_bytes=max_bytes,
+            hidden=hidden,
+            n_members=n_members,
+            teacher=teacher,
+            distil=distil,
+            surrogate=surrogate,
+            dropout=dropout,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            n_folds=n_folds,
+            random_state=random_state,
+            verbose=verbose,
         )
         self.calibration = calibration
         self.class_weight = class_weight
@@ -154,14 +167,23 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         assert table.training.y is not None
         self.classes_, codes = np.unique(table.training.y, return_inverse=True)
         task = self._task(table.training.columns)
-        targets = codes[:, None].astype(float) if task.n_outputs == 1 else np.eye(task.n_outputs)[codes]
+        targets = (
+            codes[:, None].astype(float) if task.n_outputs == 1 else np.eye(task.n_outputs)[codes]
+        )
         soft = self._taught(X, weight)
         recipe = self._recipe(len(codes), soft is not None)
         with one_thread(), shown(self.verbose) as progress:
-            fitted = cook(table, targets, codes, table.training.weight, soft, task, recipe, progress)
+            fitted = cook(
+                table, targets, codes, table.training.weight, soft, task, recipe, progress
+            )
         program = assemble(
-            table.training.columns, fitted.encoder.op_, fitted.parts, fitted.weights, fitted.intercept,
-            task, classes=tuple(self.classes_.tolist()),
+            table.training.columns,
+            fitted.encoder.op_,
+            fitted.parts,
+            fitted.weights,
+            fitted.intercept,
+            task,
+            classes=tuple(self.classes_.tolist()),
             provenance=self._provenance(fitted, len(codes)),
         )
         if self.calibration == "isotonic":
@@ -205,7 +227,9 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
         if self.class_weight is None:
             return None if sample_weight is None else np.asarray(sample_weight, np.float64)
         by_class = compute_sample_weight(self.class_weight, y)
-        return np.asarray(by_class if sample_weight is None else by_class * np.asarray(sample_weight))
+        return np.asarray(
+            by_class if sample_weight is None else by_class * np.asarray(sample_weight)
+        )
 
     def _task(self, columns: Any) -> Task:
         n = len(self.classes_)
@@ -215,7 +239,9 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
                 f"{self.classes_.tolist()}; look at the target column and at filters before it"
             )
         if self.calibration not in ("sigmoid", "isotonic"):
-            raise DataError(f"calibration must be 'sigmoid' or 'isotonic', got {self.calibration!r}")
+            raise DataError(
+                f"calibration must be 'sigmoid' or 'isotonic', got {self.calibration!r}"
+            )
         if self.calibration == "isotonic" and n > 2:
             raise DataError(f"isotonic calibration is for two classes, got {n}; use 'sigmoid'")
         return Task("binary", 1) if n == 2 else Task("multiclass", n)

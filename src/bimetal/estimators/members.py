@@ -45,8 +45,15 @@ def fit_members(
 ) -> tuple[BinaryMLP, History]:
     """Train members on bits and (soft) targets; with `valid` (bits, targets, weight) stop early."""
     generator = torch.Generator().manual_seed(config.seed)
-    net = BinaryMLP(bits.shape[1], task.n_outputs, config.hidden, config.n_members, config.surrogate,
-                    config.dropout, generator)
+    net = BinaryMLP(
+        bits.shape[1],
+        task.n_outputs,
+        config.hidden,
+        config.n_members,
+        config.surrogate,
+        config.dropout,
+        generator,
+    )
     with torch.no_grad():
         net.linear.bias.copy_(torch.from_numpy(_prior(task, targets, weight)).float())
     x, y = _as_signs(bits), torch.from_numpy(np.asarray(targets, np.float32))
@@ -66,7 +73,9 @@ def fit_members(
         patience=config.patience if valid is not None else None,
         seed=config.seed,
     )
-    return net, train(net, loss, len(bits), settings, validate if valid is not None else None, progress)
+    return net, train(
+        net, loss, len(bits), settings, validate if valid is not None else None, progress
+    )
 
 
 def _prior(task: Task, targets: Floats, weight: Floats) -> Floats:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bimetal.errors import MissingExtraError
-from bimetal.estimators.recipe import Progress
+from bimetal.estimators.ingredients import Progress
 
 __all__ = ["shown"]
 

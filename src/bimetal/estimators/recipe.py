@@ -12,17 +12,15 @@ otherwise it would teach its own overfitting.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from bimetal.estimators.ingredients import Candidates, Fitted, Progress, Recipe, Rows, Table
 from bimetal.estimators.linear import PENALTIES, linear_part, linear_path, linear_scores
 from bimetal.estimators.members import (
-    MembersConfig,
     fit_members,
     member_scores,
     members_bytes,
@@ -34,10 +32,7 @@ from bimetal.estimators.tasks import Floats, Task, mean_loss, probabilities
 from bimetal.estimators.trees import GROWTHS, grow, n_rules, rules_part, tree_scores
 from bimetal.nn import Epoch, History
 
-__all__ = ["Fitted", "Progress", "Recipe", "Table", "cook"]
-
-Rows = NDArray[np.intp]
-Progress = Callable[[str, float], None]
+__all__ = ["cook"]
 
 MAX_TREES = 1_500
 N_INNER = 3
@@ -46,58 +41,6 @@ HEADER_BYTES = 6_144
 """Room for what a file holds besides the parts: names, provenance, golden rows."""
 LARGE = 4_000
 """Rows above which three folds suffice."""
-
-
-class Table(Protocol):
-    """Rows that can be encoded: what the recipe needs of the data."""
-
-    def fit_encoder(self, rows: Rows) -> Any:
-        """Fit an encoder on some rows."""
-
-    def bits(self, encoder: Any, rows: Rows) -> Bits:
-        """Encode some rows."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What to cook; see `BinaryClassifier` for the meaning of each ingredient."""
-
-    use_linear: bool
-    max_rules: int
-    max_bytes: int
-    members: MembersConfig | None
-    distil: float  # share of the teacher in the soft targets; 0 without a teacher
-    n_folds: int
-    seed: int
-
-
-@dataclass
-class Fitted:
-    """What came out: the encoder, the parts with their weights, and how each did out of fold."""
-
-    encoder: Any
-    parts: list[Part]
-    weights: Floats
-    intercept: Floats
-    losses: dict[str, float] = field(default_factory=dict)
-    choices: dict[str, Any] = field(default_factory=dict)
-    oof_scores: Floats | None = None
-    teacher_scores: Floats | None = None
-    histories: list[History] = field(default_factory=list)
-
-
-class _Candidates:
-    """Out-of-fold scores of the ways to fit one part, and how long each way learned."""
-
-    def __init__(self, n: int, shape: tuple[int, ...]) -> None:
-        self.scores = [np.full(shape, np.nan) for _ in range(n)]
-        self.lengths: list[list[int]] = [[] for _ in range(n)]
-
-    def best(self, rows: Rows, loss: Callable[[Floats, Rows], float]) -> int:
-        return min(range(len(self.scores)), key=lambda i: loss(self.scores[i][rows], rows))
-
-    def length(self, i: int) -> int:
-        return max(1, round(float(np.mean(self.lengths[i]))))
 
 
 def cook(
@@ -133,13 +76,21 @@ def cook(
 
 
 class _Kitchen:
-    def __init__(self, table: Table, targets: Floats, weight: Floats, soft: Floats | None, task: Task,
-                 recipe: Recipe, progress: Progress) -> None:
+    def __init__(
+        self,
+        table: Table,
+        targets: Floats,
+        weight: Floats,
+        soft: Floats | None,
+        task: Task,
+        recipe: Recipe,
+        progress: Progress,
+    ) -> None:
         self.table, self.targets, self.weight, self.soft = table, targets, weight, soft
         self.task, self.recipe, self.progress = task, recipe, progress
-        self.linear = _Candidates(len(PENALTIES), targets.shape)
-        self.rules = _Candidates(len(GROWTHS), targets.shape)
-        self.members = _Candidates(1, targets.shape)
+        self.linear = Candidates(len(PENALTIES), targets.shape)
+        self.rules = Candidates(len(GROWTHS), targets.shape)
+        self.members = Candidates(1, targets.shape)
         self.histories: list[History] = []
         self.seen = np.zeros(len(targets), dtype=bool)
 
@@ -187,9 +138,15 @@ class _Kitchen:
             for i in range(len(PENALTIES)):
                 self.linear.scores[i][held_out] = linear_scores(path[i], other.bits)
         if self.recipe.members:
-            net, history = fit_members(data.bits, mixed, self.weight[fitting], self.task,
-                                       self.recipe.members, (other.bits, *valid),
-                                       progress=self._epoch)
+            net, history = fit_members(
+                data.bits,
+                mixed,
+                self.weight[fitting],
+                self.task,
+                self.recipe.members,
+                (other.bits, *valid),
+                progress=self._epoch,
+            )
             self.histories.append(history)
             self.members.lengths[0].append(max(1, history.best_epoch))
             self.members.scores[0][held_out] = member_scores(net, other.bits)
@@ -198,13 +155,27 @@ class _Kitchen:
     def _epoch(self, epoch: Epoch) -> None:
         self.progress(f"members, epoch {epoch.number}", math.nan)
 
-    def _grow(self, data: Bits, rows: Rows, i: int, n_trees: int,
-              valid: tuple[Bits, Floats, Floats] | None = None) -> Any:
+    def _grow(
+        self,
+        data: Bits,
+        rows: Rows,
+        i: int,
+        n_trees: int,
+        valid: tuple[Bits, Floats, Floats] | None = None,
+    ) -> Any:
         targets = self.targets[rows]
         if self.soft is not None and self.task.kind != "multiclass":
             targets = self._mixed(rows, self.soft[rows])
-        return grow(data, targets, self.weight[rows], self.task, GROWTHS[i], n_trees,
-                    self.recipe.seed, valid)
+        return grow(
+            data,
+            targets,
+            self.weight[rows],
+            self.task,
+            GROWTHS[i],
+            n_trees,
+            self.recipe.seed,
+            valid,
+        )
 
     def _taught(self, data: Bits, rows: Rows, held_out: Rows) -> Floats | None:
         """Return the teacher's answers on `rows`; the auto teacher never saw `held_out`."""
@@ -215,7 +186,9 @@ class _Kitchen:
         i = self.rules.best(held_out, self._scaled_loss)
         n_trees = self.rules.lengths[i][-1]
         answers = np.empty((len(rows), self.task.n_outputs))
-        for fitting, asked in KFold(N_INNER, shuffle=True, random_state=self.recipe.seed).split(rows):
+        for fitting, asked in KFold(N_INNER, shuffle=True, random_state=self.recipe.seed).split(
+            rows
+        ):
             booster = self._grow(data.take(fitting), rows[fitting], i, n_trees)
             answers[asked] = tree_scores(booster, data.take(asked), self.task)
         return probabilities(self.task, answers)
@@ -240,17 +213,33 @@ class _Kitchen:
         taught = None if teacher is None else probabilities(self.task, teacher)
         counting = {name: i for (name, i), w in zip(chosen.items(), weights, strict=True) if w > 0}
         room = self._room(data, "members" in counting)
-        parts = [self._part(name, i, data, taught, room) if name in counting
-                 else _nothing(name, data, self.task) for name, i in chosen.items()]
+        parts = [
+            self._part(name, i, data, taught, room)
+            if name in counting
+            else _nothing(name, data, self.task)
+            for name, i in chosen.items()
+        ]
         oof = np.full(self.targets.shape, np.nan)
         oof[seen] = total
-        return Fitted(encoder, parts, weights, intercept, losses | {"stacked": self._loss(total, seen)},
-                      self._choices(chosen), oof, teacher, self.histories)
+        return Fitted(
+            encoder,
+            parts,
+            weights,
+            intercept,
+            losses | {"stacked": self._loss(total, seen)},
+            self._choices(chosen),
+            oof,
+            teacher,
+            self.histories,
+        )
 
-    def _candidates(self) -> dict[str, _Candidates]:
+    def _candidates(self) -> dict[str, Candidates]:
         recipe = self.recipe
-        used = {"linear": recipe.use_linear, "rules": recipe.max_rules > 0,
-                "members": recipe.members is not None}
+        used = {
+            "linear": recipe.use_linear,
+            "rules": recipe.max_rules > 0,
+            "members": recipe.members is not None,
+        }
         return {name: getattr(self, name) for name, is_used in used.items() if is_used}
 
     def _teacher_scores(self, chosen: dict[str, int]) -> Floats | None:
@@ -295,8 +284,15 @@ class _Kitchen:
             path = linear_path(data.bits, mixed, self.weight, self.task, PENALTIES[: i + 1])
             return linear_part(path[-1])
         assert self.recipe.members is not None
-        net, history = fit_members(data.bits, mixed, self.weight, self.task, self.recipe.members,
-                                   n_epochs=self.members.length(0), progress=self._epoch)
+        net, history = fit_members(
+            data.bits,
+            mixed,
+            self.weight,
+            self.task,
+            self.recipe.members,
+            n_epochs=self.members.length(0),
+            progress=self._epoch,
+        )
         self.histories.append(history)
         return members_part(net)
 
@@ -317,8 +313,13 @@ class _Kitchen:
         encoder = self.table.fit_encoder(rows)
         data = self.table.bits(encoder, rows)
         path = linear_path(data.bits, self.targets, self.weight, self.task, [1.0])
-        return Fitted(encoder, [linear_part(path[0])], np.ones(1), np.zeros(self.task.n_outputs),
-                      choices={"penalty": 1.0})
+        return Fitted(
+            encoder,
+            [linear_part(path[0])],
+            np.ones(1),
+            np.zeros(self.task.n_outputs),
+            choices={"penalty": 1.0},
+        )
 
 
 def _folds(n: int, labels: NDArray[np.intp] | None, recipe: Recipe) -> list[tuple[Rows, Rows]]:
@@ -326,7 +327,9 @@ def _folds(n: int, labels: NDArray[np.intp] | None, recipe: Recipe) -> list[tupl
     if n < 20:
         return []
     if labels is None:
-        return list(KFold(min(wanted, n), shuffle=True, random_state=recipe.seed).split(np.zeros(n)))
+        return list(
+            KFold(min(wanted, n), shuffle=True, random_state=recipe.seed).split(np.zeros(n))
+        )
     counts = np.bincount(labels)
     if (counts > 1).sum() < 2:
         return []

@@ -52,15 +52,24 @@ class BinaryRegressor(RegressorMixin, BinaryEstimator):  # type: ignore[misc]
         training = table.training
         assert training.y is not None
         center = float(np.average(training.y, weights=training.weight))
-        spread = float(np.sqrt(np.average((training.y - center) ** 2, weights=training.weight))) or 1.0
+        spread = (
+            float(np.sqrt(np.average((training.y - center) ** 2, weights=training.weight))) or 1.0
+        )
         targets = ((training.y - center) / spread)[:, None]
         soft = self._taught(X, weight, center, spread)
         task, recipe = Task("regression", 1), self._recipe(len(targets), soft is not None)
         with one_thread(), shown(self.verbose) as progress:
             fitted = cook(table, targets, None, training.weight, soft, task, recipe, progress)
         program = assemble(
-            training.columns, fitted.encoder.op_, fitted.parts, fitted.weights, fitted.intercept, task,
-            center=center, spread=spread, provenance=self._provenance(fitted, len(targets)),
+            training.columns,
+            fitted.encoder.op_,
+            fitted.parts,
+            fitted.weights,
+            fitted.intercept,
+            task,
+            center=center,
+            spread=spread,
+            provenance=self._provenance(fitted, len(targets)),
         )
         return self._finish(fitted, program, timer() - start)
 
@@ -89,8 +98,6 @@ class BinaryRegressor(RegressorMixin, BinaryEstimator):  # type: ignore[misc]
             raise NotFiniteError("targets must fit float32, which ends at 3.4e38; use another unit")
         return targets
 
-    def _taught(
-        self, X: Any, weight: Floats | None, center: float, spread: float
-    ) -> Floats | None:
+    def _taught(self, X: Any, weight: Floats | None, center: float, spread: float) -> Floats | None:
         answers = self._ask_teacher("predict", X, weight)
         return None if answers is None else (answers.reshape(-1, 1) - center) / spread

@@ -13,7 +13,9 @@ _PULL = 1e-3  # ridge towards equal weights: decides only where the data does no
 _LEAST = 0.03  # a part below this weight is not worth its bytes
 
 
-def stack(scores: Sequence[Floats], targets: Floats, weight: Floats, task: Task) -> tuple[Floats, Floats]:
+def stack(
+    scores: Sequence[Floats], targets: Floats, weight: Floats, task: Task
+) -> tuple[Floats, Floats]:
     """Find weights >= 0 and an intercept that make the weighted sum of scores fit the targets.
 
     Parameters

@@ -24,18 +24,56 @@ except ImportError as error:
 __all__ = ["GROWTHS", "grow", "n_rules", "rules_part", "tree_scores"]
 
 GROWTHS: tuple[dict[str, float], ...] = (
-    {"num_leaves": 4, "learning_rate": 0.1, "min_data_in_leaf": 10, "lambda_l2": 5.0,
-     "feature_fraction": 0.5, "bagging_fraction": 0.7, "bagging_freq": 1},
-    {"num_leaves": 8, "learning_rate": 0.05, "min_data_in_leaf": 10, "lambda_l2": 1.0,
-     "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1},
-    {"num_leaves": 16, "learning_rate": 0.05, "min_data_in_leaf": 20, "lambda_l2": 10.0,
-     "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1},
-    {"num_leaves": 31, "learning_rate": 0.06, "min_data_in_leaf": 20, "lambda_l2": 10.0,
-     "feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1},
-    {"num_leaves": 16, "learning_rate": 0.08, "min_data_in_leaf": 20, "lambda_l2": 1.0,
-     "feature_fraction": 0.5},
-    {"num_leaves": 31, "learning_rate": 0.2, "min_data_in_leaf": 20, "lambda_l2": 0.0,
-     "feature_fraction": 1.0},
+    {
+        "num_leaves": 4,
+        "learning_rate": 0.1,
+        "min_data_in_leaf": 10,
+        "lambda_l2": 5.0,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 1,
+    },
+    {
+        "num_leaves": 8,
+        "learning_rate": 0.05,
+        "min_data_in_leaf": 10,
+        "lambda_l2": 1.0,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+    },
+    {
+        "num_leaves": 16,
+        "learning_rate": 0.05,
+        "min_data_in_leaf": 20,
+        "lambda_l2": 10.0,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+    },
+    {
+        "num_leaves": 31,
+        "learning_rate": 0.06,
+        "min_data_in_leaf": 20,
+        "lambda_l2": 10.0,
+        "feature_fraction": 0.5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+    },
+    {
+        "num_leaves": 16,
+        "learning_rate": 0.08,
+        "min_data_in_leaf": 20,
+        "lambda_l2": 1.0,
+        "feature_fraction": 0.5,
+    },
+    {
+        "num_leaves": 31,
+        "learning_rate": 0.2,
+        "min_data_in_leaf": 20,
+        "lambda_l2": 0.0,
+        "feature_fraction": 1.0,
+    },
 )
 """Ways to grow trees, from nearly additive to deep; validation chooses."""
 
@@ -62,9 +100,17 @@ def grow(
     """
     few = max(1, min(int(growth["min_data_in_leaf"]), len(targets) // 10))
     params: dict[str, Any] = {
-        **growth, "objective": _OBJECTIVES[task.kind], "min_data_in_leaf": few, "seed": seed,
-        "num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1,
-        "feature_pre_filter": False, "min_data_in_bin": 1, "max_bin": 255,
+        **growth,
+        "objective": _OBJECTIVES[task.kind],
+        "min_data_in_leaf": few,
+        "seed": seed,
+        "num_threads": 1,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+        "feature_pre_filter": False,
+        "min_data_in_bin": 1,
+        "max_bin": 255,
     }
     if task.kind == "multiclass":
         params["num_class"] = task.n_outputs
@@ -84,7 +130,9 @@ def _labels(task: Task, targets: Floats) -> Floats:
     return np.argmax(targets, axis=1) if task.kind == "multiclass" else targets[:, 0]
 
 
-def tree_scores(booster: lightgbm.Booster, data: Bits, task: Task, n_trees: int | None = None) -> Floats:
+def tree_scores(
+    booster: lightgbm.Booster, data: Bits, task: Task, n_trees: int | None = None
+) -> Floats:
     """Scores of rows, float64 (n_rows, n_outputs)."""
     raw = booster.predict(data.levels, raw_score=True, num_iteration=n_trees, num_threads=1)
     return np.asarray(raw, dtype=np.float64).reshape(len(data.levels), task.n_outputs)
@@ -95,7 +143,9 @@ def n_rules(task: Task, growth: dict[str, float]) -> int:
     return task.n_outputs * int(growth["num_leaves"] - 1)
 
 
-def rules_part(booster: lightgbm.Booster, data: Bits, task: Task, n_trees: int | None = None) -> Part:
+def rules_part(
+    booster: lightgbm.Booster, data: Bits, task: Task, n_trees: int | None = None
+) -> Part:
     """Turn trees, the first `n_trees` rounds of them or all, into sparse binary neurons.
 
     The leaves of a tree exclude each other, so one leaf a tree needs no neuron: its value goes to
@@ -107,7 +157,9 @@ def rules_part(booster: lightgbm.Booster, data: Bits, task: Task, n_trees: int |
     bias, direct = np.zeros(n_outputs), np.zeros((n_outputs, n_bits))
     readout: dict[tuple[int, ...], Floats] = {}
     for i, tree in enumerate(booster.dump_model(num_iteration=n_trees)["tree_info"]):
-        leaves = [(_tidy(path, place), value) for path, value in _paths(tree["tree_structure"], data)]
+        leaves = [
+            (_tidy(path, place), value) for path, value in _paths(tree["tree_structure"], data)
+        ]
         free = max(range(len(leaves)), key=lambda k: len(leaves[k][0]))
         base, c = leaves[free][1], i % n_outputs
         bias[c] += base

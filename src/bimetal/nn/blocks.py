@@ -55,7 +55,9 @@ class BinaryMLP(nn.Module):
     ) -> None:
         super().__init__()
         if not hidden or min(hidden) < 1 or n_members < 1:
-            raise DataError(f"hidden layers and members must be positive, got {hidden}, {n_members}")
+            raise DataError(
+                f"hidden layers and members must be positive, got {hidden}, {n_members}"
+            )
         self.n_members, self.n_outputs = n_members, n_outputs
         layers: list[nn.Module] = []
         n_in, groups = n_bits, 1  # the first layer reads the same bits for every member

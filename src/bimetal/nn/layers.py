@@ -82,7 +82,9 @@ class BinaryLinear(nn.Module):
             )
         self.n_in, self.n_out, self.groups = n_in, n_out, groups
         shape = (groups, n_out // groups, n_in // groups)
-        self.latent_weight = nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * init_bound)
+        self.latent_weight = nn.Parameter(
+            (torch.rand(shape, generator=generator) * 2 - 1) * init_bound
+        )
         self._slope = surrogate(surrogate_name)
 
     @property

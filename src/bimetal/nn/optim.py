@@ -26,5 +26,8 @@ def adamw(model: nn.Module, learning_rate: float, weight_decay: float = 0.0) -> 
     latent = latent_weights(model)
     ids = {id(p) for p in latent}
     real = [p for p in model.parameters() if id(p) not in ids]
-    groups = [{"params": latent, "weight_decay": 0.0}, {"params": real, "weight_decay": weight_decay}]
+    groups = [
+        {"params": latent, "weight_decay": 0.0},
+        {"params": real, "weight_decay": weight_decay},
+    ]
     return torch.optim.AdamW(groups, lr=learning_rate)

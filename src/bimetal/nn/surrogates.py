@@ -12,7 +12,15 @@ from torch import Tensor
 
 from bimetal.errors import DataError
 
-__all__ = ["SURROGATES", "approx_sign", "binarize", "clipped", "identity", "surrogate", "swish_sign"]
+__all__ = [
+    "SURROGATES",
+    "approx_sign",
+    "binarize",
+    "clipped",
+    "identity",
+    "surrogate",
+    "swish_sign",
+]
 
 
 def identity(x: Tensor) -> Tensor:

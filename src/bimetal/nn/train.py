@@ -52,7 +52,9 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"max_epochs": 1, "batch_size": 2} | ({} if self.patience is None else {"patience": 1})
+        least = {"max_epochs": 1, "batch_size": 2} | (
+            {} if self.patience is None else {"patience": 1}
+        )
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise DataError(f"{name} must be at least {low}, got {getattr(self, name)!r}")
@@ -130,8 +132,9 @@ def train(
             torch.manual_seed(config.seed)
             for number in range(1, config.max_epochs + 1):
                 signs = _signs(model)
-                mean = _one_epoch(model, loss, _batches(n_rows, config.batch_size, generator),
-                                  optimizer, schedule)
+                mean = _one_epoch(
+                    model, loss, _batches(n_rows, config.batch_size, generator), optimizer, schedule
+                )
                 valid = _validated(model, validate)
                 epoch = Epoch(number, mean, valid, _flip_ratio(signs, _signs(model)))
                 history.epochs.append(epoch)
