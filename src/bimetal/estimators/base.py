@@ -1,5 +1,6 @@
 """What the classifier and the regressor share: reading tables, running the recipe, running the Program."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from bimetal.encoders import Encoder, TreeEncoder
 from bimetal.encoders.evaluate import evaluate
 from bimetal.encoders.training import Training
 from bimetal.errors import DataError
+from bimetal.estimators.assemble import N_GOLDEN
 from bimetal.estimators.ingredients import Fitted, Recipe, Rows
 from bimetal.estimators.members import MembersConfig
 from bimetal.estimators.parts import Bits, levels_of
@@ -35,6 +37,8 @@ from bimetal.runtime import Engine
 
 __all__ = ["BinaryEstimator", "FitReport", "RowsTable"]
 
+HEADER_BYTES = 5_120
+"""Room for a header without the columns: operations, offsets of arrays, provenance."""
 SAMPLE_BUDGET = 300_000
 """Rows that the members see in all, at most: epochs become fewer as tables become longer."""
 
@@ -171,7 +175,8 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
             raise DataError("at least two rows (of weight above 0) are needed, got one sample")
         return table
 
-    def _recipe(self, n_rows: int, has_teacher: bool) -> Recipe:
+    def _recipe(self, training: Training, has_teacher: bool) -> Recipe:
+        n_rows = len(training.rows)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._check_options()
         epochs = min(self.max_epochs, max(4, SAMPLE_BUDGET // max(1, n_rows)))
@@ -191,7 +196,7 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
         return Recipe(
             self.linear,
             self.max_rules,
-            self.max_bytes,
+            self.max_bytes - _other_bytes(training),
             members if self.n_members else None,
             distil,
             self.n_folds,
@@ -264,6 +269,12 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
     def _answers(self, X: Any) -> NDArray[np.float32]:
         check_is_fitted(self)
         return self.engine_.predict_proba(self._check_table(X, is_fit=False))
+
+
+def _other_bytes(training: Training) -> int:
+    """Estimate what a file holds besides the parts: names, golden rows, provenance, offsets."""
+    names = sum(len(json.dumps(column.spec())) + 4 for column in training.columns)
+    return names + 4 * N_GOLDEN * (len(training.columns) + 2) + HEADER_BYTES
 
 
 def _is_frame(X: Any) -> bool:

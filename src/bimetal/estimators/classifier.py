@@ -171,7 +171,7 @@ class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
             codes[:, None].astype(float) if task.n_outputs == 1 else np.eye(task.n_outputs)[codes]
         )
         soft = self._taught(X, weight)
-        recipe = self._recipe(len(codes), soft is not None)
+        recipe = self._recipe(table.training, soft is not None)
         with one_thread(), shown(self.verbose) as progress:
             fitted = cook(
                 table, targets, codes, table.training.weight, soft, task, recipe, progress

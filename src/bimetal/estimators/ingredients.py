@@ -34,7 +34,7 @@ class Recipe:
 
     use_linear: bool
     max_rules: int
-    max_bytes: int
+    max_bytes: int  # of the parts, the encoder included
     members: MembersConfig | None
     distil: float  # share of the teacher in the soft targets; 0 without a teacher
     n_folds: int
@@ -63,10 +63,22 @@ class Candidates:
         self.scores = [np.full(shape, np.nan) for _ in range(n)]
         self.lengths: list[list[int]] = [[] for _ in range(n)]
 
-    def best(self, rows: Rows, loss: Callable[[Floats, Rows], float]) -> int:
-        """Return the number of the way with the least loss on some rows."""
-        return min(range(len(self.scores)), key=lambda i: loss(self.scores[i][rows], rows))
+    def best(self, rows: Rows, weight: Floats, losses: Callable[[Floats, Rows], Floats]) -> int:
+        """Return the simplest way that is as good as the best, within one standard error.
+
+        Ways are listed from simple to elaborate. The error is that of the mean difference of the
+        `losses` of the same rows (Breiman et al. 1984, "Classification and Regression Trees").
+        """
+        each = [losses(scores[rows], rows) for scores in self.scores]
+        share = weight[rows] / weight[rows].sum()
+        least = min(each, key=lambda loss: float(share @ loss))
+        return next(i for i, loss in enumerate(each) if _is_level(loss - least, share))
 
     def length(self, i: int) -> int:
         """Return how long way `i` learned, the mean over folds."""
         return max(1, round(float(np.mean(self.lengths[i]))))
+
+
+def _is_level(excess: Floats, share: Floats) -> bool:
+    mean = float(share @ excess)
+    return mean <= float(np.sqrt(share**2 @ (excess - mean) ** 2))

@@ -28,7 +28,7 @@ from bimetal.estimators.members import (
 )
 from bimetal.estimators.parts import Bits, Part
 from bimetal.estimators.stacking import stack
-from bimetal.estimators.tasks import Floats, Task, mean_loss, probabilities
+from bimetal.estimators.tasks import Floats, Task, mean_loss, probabilities, row_losses
 from bimetal.estimators.trees import GROWTHS, grow, n_rules, rules_part, tree_scores
 from bimetal.nn import Epoch, History
 
@@ -37,8 +37,6 @@ __all__ = ["cook"]
 MAX_TREES = 1_500
 N_INNER = 3
 ENCODE_BYTES, POINT_BYTES = 7, 2  # of one encoder bit, of one int16 point
-HEADER_BYTES = 6_144
-"""Room for what a file holds besides the parts: names, provenance, golden rows."""
 LARGE = 4_000
 """Rows above which three folds suffice."""
 
@@ -113,11 +111,14 @@ class _Kitchen:
     def _loss(self, scores: Floats, rows: Rows) -> float:
         return mean_loss(self.task, scores, self.targets[rows], self.weight[rows])
 
-    def _scaled_loss(self, scores: Floats, rows: Rows) -> float:
-        """Loss after the best scale and shift: stacking will find them anyway."""
-        targets, weight = self.targets[rows], self.weight[rows]
-        (scale,), shift = stack([scores], targets, weight, self.task)
-        return mean_loss(self.task, scale * scores + shift, targets, weight)
+    def _scaled_losses(self, scores: Floats, rows: Rows) -> Floats:
+        """Losses of rows after the best scale and shift: stacking will find them anyway."""
+        targets = self.targets[rows]
+        (scale,), shift = stack([scores], targets, self.weight[rows], self.task)
+        return row_losses(self.task, scale * scores + shift, targets)
+
+    def _best(self, candidates: Candidates, rows: Rows) -> int:
+        return candidates.best(rows, self.weight, self._scaled_losses)
 
     def _max_trees(self, i: int) -> int:
         return max(1, min(MAX_TREES, self.recipe.max_rules // n_rules(self.task, GROWTHS[i])))
@@ -183,7 +184,7 @@ class _Kitchen:
             return None
         if self.soft is not None:
             return self.soft[rows]
-        i = self.rules.best(held_out, self._scaled_loss)
+        i = self._best(self.rules, held_out)
         n_trees = self.rules.lengths[i][-1]
         answers = np.empty((len(rows), self.task.n_outputs))
         for fitting, asked in KFold(N_INNER, shuffle=True, random_state=self.recipe.seed).split(
@@ -201,7 +202,7 @@ class _Kitchen:
     def _all_rows(self) -> Fitted:
         """Weigh the parts by their out-of-fold scores, then fit those that count on all rows."""
         seen = np.flatnonzero(self.seen)
-        chosen = {name: c.best(seen, self._scaled_loss) for name, c in self._candidates().items()}
+        chosen = {name: self._best(c, seen) for name, c in self._candidates().items()}
         scores = [self._candidates()[name].scores[i][seen] for name, i in chosen.items()]
         weights, intercept = stack(scores, self.targets[seen], self.weight[seen], self.task)
         total = np.tensordot(weights, np.stack(scores), axes=1) + intercept
@@ -258,7 +259,7 @@ class _Kitchen:
     def _room(self, data: Bits, has_members: bool) -> int:
         """Bytes left for rules when everything else is in the file."""
         n_in, n_outputs = data.bits.shape[1], self.task.n_outputs
-        taken: int = HEADER_BYTES + n_in * (ENCODE_BYTES + POINT_BYTES * n_outputs)
+        taken: int = n_in * (ENCODE_BYTES + POINT_BYTES * n_outputs)
         if has_members and self.recipe.members:
             taken += members_bytes(self.recipe.members, n_in, n_outputs)
         return self.recipe.max_bytes - taken

@@ -57,7 +57,7 @@ class BinaryRegressor(RegressorMixin, BinaryEstimator):  # type: ignore[misc]
         )
         targets = ((training.y - center) / spread)[:, None]
         soft = self._taught(X, weight, center, spread)
-        task, recipe = Task("regression", 1), self._recipe(len(targets), soft is not None)
+        task, recipe = Task("regression", 1), self._recipe(training, soft is not None)
         with one_thread(), shown(self.verbose) as progress:
             fitted = cook(table, targets, None, training.weight, soft, task, recipe, progress)
         program = assemble(

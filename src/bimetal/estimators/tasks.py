@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, softmax
 
-__all__ = ["Floats", "Task", "mean_loss", "probabilities", "residual"]
+__all__ = ["Floats", "Task", "mean_loss", "probabilities", "residual", "row_losses"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -40,8 +40,8 @@ def residual(task: Task, scores: Floats, targets: Floats) -> Floats:
     return np.asarray(probabilities(task, scores) - targets)
 
 
-def mean_loss(task: Task, scores: Floats, targets: Floats, weight: Floats) -> float:
-    """Weighted mean log loss, or half the mean squared error."""
+def row_losses(task: Task, scores: Floats, targets: Floats) -> Floats:
+    """Log loss of each row, or half its squared error."""
     match task.kind:
         case "binary":
             rows = (np.logaddexp(0, scores) - targets * scores)[:, 0]
@@ -49,4 +49,9 @@ def mean_loss(task: Task, scores: Floats, targets: Floats, weight: Floats) -> fl
             rows = -(targets * log_softmax(scores, axis=1)).sum(axis=1)
         case "regression":
             rows = 0.5 * ((scores - targets) ** 2).sum(axis=1)
-    return float(np.average(rows, weights=weight))
+    return np.asarray(rows)
+
+
+def mean_loss(task: Task, scores: Floats, targets: Floats, weight: Floats) -> float:
+    """Weighted mean of `row_losses`."""
+    return float(np.average(row_losses(task, scores, targets), weights=weight))
