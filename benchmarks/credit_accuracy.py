@@ -49,6 +49,10 @@ def splits(data: datasets.Dataset, n_seeds: int) -> list[Split]:
     if data.split is not None:
         one = np.flatnonzero(data.split == "train"), np.flatnonzero(data.split == "test")
         return [(*one, seed) for seed in range(n_seeds)]
+    if data.time is not None:
+        order = np.argsort(data.time, kind="stable")
+        one = order[: n * 3 // 4], order[n * 3 // 4 :]
+        return [(*one, seed) for seed in range(n_seeds)]
     if n > LARGE:
         a, b = train_test_split(np.arange(n), test_size=0.25, stratify=data.y, random_state=0)
         return [(a, b, seed) for seed in range(n_seeds)]

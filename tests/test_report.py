@@ -16,7 +16,7 @@ import bimetal
 from bimetal import metrics, speed
 from bimetal.errors import DataError, MissingExtraError
 from bimetal.format import dumps
-from bimetal.points import bit_names, bit_points
+from bimetal.points import bit_points
 from bimetal.program import Encode
 from bimetal.report import Judged, Portfolio, Study, judge, theme, write_report
 from bimetal.report import page as page_module
@@ -25,6 +25,7 @@ from bimetal.report.plots import PLOTS, draw
 from bimetal.report.study import CEILING, CONTROL
 from bimetal.report.theme import DARK, LIGHT
 from bimetal.report.words import headline, remarks, versus
+from bimetal.wording import bit_names
 
 HOSTILE = '<script>alert("x")</script>'
 FORMULA = "$\\frac{$ & 'q' {{ 7*7 }}"
@@ -234,13 +235,13 @@ def test_bits_are_named_as_the_encoder_names_them() -> None:
     y = np.arange(54) % 2
     model = bimetal.BinaryClassifier(encoder=encoder, n_members=0, max_rules=0, n_folds=2).fit(X, y)
     op = next(op for op in model.program_.ops if isinstance(op, Encode))
-    assert bit_names(model.program_, op) == model.encoder_.bit_names_
+    assert bit_names(model.program_.columns, op) == model.encoder_.bit_names_
 
 
 def test_points_of_the_bits_are_those_of_the_readout(judged: Study) -> None:
     encode = next(op for op in judged.program.ops if isinstance(op, Encode))
     points = bit_points(judged.program)
-    assert [bit.name for bit in points] == list(bit_names(judged.program, encode))
+    assert [bit.name for bit in points] == list(bit_names(judged.program.columns, encode))
     assert {bit.column for bit in points} <= {column.name for column in judged.program.columns}
 
 
