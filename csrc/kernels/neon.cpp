@@ -158,14 +158,7 @@ std::int32_t sum_narrow(const uint64_t* words, size_t n_words, const std::int16_
 }
 
 void readout_row_neon(const ReadoutPlan& plan, const uint64_t* words, std::int32_t* points) {
-    if (!plan.narrow) return readout_row_portable(plan, words, points);
-    const std::uint32_t* safe_run = plan.safe_runs;
-    const std::int16_t* weights = plan.narrow;
-    for (size_t o = 0; o < plan.n_outputs; o++) {
-        points[o] = plan.bias[o];
-        for (size_t i = 0; i < plan.n_inputs; weights += 64 * plan.input_n_words[i], i++)
-            points[o] += sum_narrow(words + plan.input_word[i], plan.input_n_words[i], weights, safe_run);
-    }
+    readout_row_with(plan, words, points, sum_narrow);
 }
 
 }  // namespace

@@ -212,4 +212,18 @@ inline void readout_row_portable(const ReadoutPlan& plan, const uint64_t* words,
     }
 }
 
+// The same where weights are narrow, with an instruction set's own way of adding up the words of one input.
+template <class SumNarrow>
+inline void readout_row_with(const ReadoutPlan& plan, const uint64_t* words, std::int32_t* points,
+                             SumNarrow sum_narrow) {
+    if (!plan.narrow) return readout_row_portable(plan, words, points);
+    const std::uint32_t* safe_run = plan.safe_runs;
+    const std::int16_t* weights = plan.narrow;
+    for (size_t o = 0; o < plan.n_outputs; o++) {
+        points[o] = plan.bias[o];
+        for (size_t i = 0; i < plan.n_inputs; weights += 64 * plan.input_n_words[i], i++)
+            points[o] += sum_narrow(words + plan.input_word[i], plan.input_n_words[i], weights, safe_run);
+    }
+}
+
 }  // namespace
