@@ -87,7 +87,7 @@ def report(rows: Sequence[Row], path: Path | None, **extra: object) -> None:
         print(f"{row.name:<58} {row.value:>12.4f} {row.unit:<12} {goal:<10} {row.verdict}")
     if path:
         document = {
-            "command": sys.argv,
+            "script": Path(sys.argv[0]).name,
             "machine": machine(),
             "versions": versions(),
             **extra,
