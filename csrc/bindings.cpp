@@ -8,24 +8,15 @@
 #include <stdexcept>
 
 #include "bimetal/engine.hpp"
+#include "bind.hpp"
 #include "predict_into.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 using bimetal::Engine;
-using bimetal::Span;
+using namespace bimetal::bind;
 
 namespace {
-
-template <class T>
-using Array = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-template <class A>
-auto span(const A& array) {
-    return Span<std::remove_const_t<typename A::Scalar>>{array.data(), array.size()};
-}
 
 std::vector<std::string> isas() {
     std::vector<std::string> names;
@@ -33,32 +24,20 @@ std::vector<std::string> isas() {
     return names;
 }
 
-const bimetal::Kernels& kernels_named(const std::string& isa) {
-    for (const auto* kernels : bimetal::available_kernels())
-        if (isa == kernels->name) return *kernels;
-    throw std::invalid_argument("no such instruction set: " + isa);
-}
-
-bimetal::LinkKind link_kind(const std::string& kind) {
-    if (kind == "identity") return bimetal::kIdentity;
-    if (kind == "sigmoid") return bimetal::kSigmoid;
-    if (kind == "softmax") return bimetal::kSoftmax;
-    if (kind == "table") return bimetal::kTable;
-    throw std::invalid_argument("no such link: " + kind);
-}
-
 }  // namespace
 
 NB_MODULE(_engine, m) {
     bimetal::prepare_predict_into();
     m.def("isas", isas);
-    nb::class_<Engine>(m, "Core")
+    nb::class_<bimetal::Runner>(m, "Runner").def("predict_into", [](nb::handle self) {
+        return nb::steal(bimetal::make_predict_into(self.ptr()));
+    });
+    nb::class_<Engine, bimetal::Runner>(m, "Core")
         .def(
             "__init__",
-            [](Engine* self, const std::string& isa, std::size_t n_columns) {
-                new (self) Engine(kernels_named(isa), n_columns);
-            },
-            "isa"_a, "n_columns"_a)
+            [](Engine* self, const std::string& isa, std::size_t n_columns, std::size_t n_threads,
+               const std::vector<int>& cpus) { new (self) Engine(kernels_named(isa), n_columns, n_threads, cpus); },
+            "isa"_a, "n_columns"_a, "n_threads"_a = 1, "cpus"_a = std::vector<int>{})
         .def(
             "encode",
             [](Engine& self, Array<std::uint16_t> column, Array<std::uint8_t> kind, Array<float> value,
@@ -88,6 +67,7 @@ NB_MODULE(_engine, m) {
                Array<std::int32_t> knots, Array<float> values) {
                 self.link(input, link_kind(kind), span(scale), span(offset), span(knots), span(values));
             },
-            "input"_a, "kind"_a, "scale"_a, "offset"_a, "knots"_a, "values"_a)
-        .def("predict_into", [](nb::handle self) { return nb::steal(bimetal::make_predict_into(self.ptr())); });
+            "input"_a, "kind"_a, "scale"_a, "offset"_a, "knots"_a, "values"_a);
+    bimetal::bind_net(m);
+    bimetal::bind_stream(m);
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bimetal/bits.h"
+#include "bimetal/stream.hpp"
 
 namespace bimetal {
 
@@ -89,7 +90,37 @@ void Engine::link(std::size_t input, LinkKind kind, Span<double> scale, Span<dou
     values_.push_back(Value{});
 }
 
+const StreamPlan& Engine::stream_plan() const {
+    std::call_once(has_stream_plan_, [this] { stream_plan_ = std::make_shared<const StreamPlan>(*this); });
+    return *stream_plan_;
+}
+
+// Rows are independent: threads take whole blocks of them. Fewer than two blocks, or so little work that waking a
+// thread costs more than it saves, is for the caller alone.
+std::size_t Engine::rows_a_task(std::size_t n_rows) const {
+    const std::size_t block = std::max<std::size_t>(kernels_.block_rows, 1);
+    if (!pool_ || n_rows < 2 * block || static_cast<double>(n_rows) * row_nanoseconds_ < 100e3) return n_rows;
+    const std::size_t n_tasks = 4 * pool_->n_threads();
+    return std::max(block, (n_rows / n_tasks + block - 1) / block * block);
+}
+
 std::size_t Engine::scratch_bytes(std::size_t n_rows) const {
+    const std::size_t rows = rows_a_task(n_rows);
+    return task_bytes(rows) * (rows < n_rows ? pool_->n_threads() : 1);
+}
+
+void Engine::run(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept {
+    const std::size_t part = rows_a_task(n_rows), n_bytes = task_bytes(part);
+    if (part == n_rows) return run_rows(rows, n_rows, out, scratch);
+    const ThreadPool::Lease lease(pool_.get(), true);
+    lease.run((n_rows + part - 1) / part, [&](std::size_t task, std::size_t thread) {
+        const std::size_t first = task * part;
+        run_rows(rows + first * n_columns_, std::min(part, n_rows - first), out + first * n_outputs_,
+                 static_cast<char*>(scratch) + thread * n_bytes);
+    });
+}
+
+std::size_t Engine::task_bytes(std::size_t n_rows) const {
     Cutter row(nullptr), block(nullptr);
     row.cut<float>(n_all_columns_ + 16), row.cut<std::uint64_t>(n_words_), row.cut<std::int32_t>(n_points_);
     if (n_rows < kernels_.min_rows) return row.used();
@@ -99,7 +130,7 @@ std::size_t Engine::scratch_bytes(std::size_t n_rows) const {
     return std::max(row.used(), block.used());
 }
 
-void Engine::run(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept {
+void Engine::run_rows(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept {
     while (n_rows >= kernels_.min_rows) {
         const std::size_t n = std::min(n_rows, kernels_.block_rows);
         run_block(rows, n, out, scratch);

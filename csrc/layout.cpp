@@ -8,6 +8,10 @@
 
 #include "bimetal/bits.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace bimetal {
 
 namespace {
@@ -177,6 +181,16 @@ void lay_out_runs(Arena& arena, Span<std::uint16_t> literals, Span<std::uint8_t>
 }
 
 }  // namespace
+
+Arena::Block Arena::allocate(size_t n_bytes) {
+    constexpr size_t kHuge = size_t{2} << 20;
+    const size_t alignment = n_bytes < kHuge ? 64 : kHuge;
+    Block block(::operator new(n_bytes, std::align_val_t{alignment}), Free{alignment});
+#if defined(__linux__)
+    if (alignment == kHuge) madvise(block.get(), n_bytes, MADV_HUGEPAGE);  // advice: without it only slower
+#endif
+    return block;
+}
 
 EncodePlan lay_out_encode(Arena& arena, size_t n_columns, Span<std::uint16_t> column, Span<std::uint8_t> kind,
                           Span<float> value, Span<std::uint16_t> special_column, Span<float> special_value) {

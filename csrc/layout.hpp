@@ -18,24 +18,37 @@ struct Span {
     const T& operator[](std::size_t i) const { return data[i]; }
 };
 
-// Keeps copies of constants, each on a cache line of its own, for as long as the engine lives.
+// Keeps constants, each on a cache line of its own, for as long as the engine lives. Large ones lie in huge pages where
+// the system has them: streaming weights through 4 KiB pages costs more in address translation than in reading.
 class Arena {
  public:
+    // n zeros, to be filled; kernels may read one vector beyond.
+    template <class T>
+    T* make(std::size_t n) {
+        const std::size_t n_bytes = n * sizeof(T) + 64;
+        blocks_.push_back(allocate(n_bytes));
+        std::memset(blocks_.back().get(), 0, n_bytes);
+        n_bytes_ += n_bytes;
+        return static_cast<T*>(blocks_.back().get());
+    }
     template <class T>
     const T* keep(const std::vector<T>& values) {
-        const std::size_t n_bytes = values.size() * sizeof(T);
-        void* block = ::operator new(n_bytes + 64, std::align_val_t{64});  // kernels may read one vector beyond
-        blocks_.emplace_back(block);
-        std::memset(static_cast<char*>(block) + n_bytes, 0, 64);
-        if (n_bytes) std::memcpy(block, values.data(), n_bytes);
-        return static_cast<const T*>(block);
+        T* block = make<T>(values.size());
+        if (!values.empty()) std::memcpy(block, values.data(), values.size() * sizeof(T));
+        return block;
     }
+    std::size_t n_bytes() const { return n_bytes_; }
 
  private:
     struct Free {
-        void operator()(void* block) const { ::operator delete(block, std::align_val_t{64}); }
+        std::size_t alignment = 64;
+        void operator()(void* block) const { ::operator delete(block, std::align_val_t{alignment}); }
     };
-    std::vector<std::unique_ptr<void, Free>> blocks_;
+    using Block = std::unique_ptr<void, Free>;
+    static Block allocate(std::size_t n_bytes);
+
+    std::vector<Block> blocks_;
+    std::size_t n_bytes_ = 0;
 };
 
 // Where the bits of one value stand, in either form.

@@ -49,6 +49,12 @@ struct DensePlan {
     const std::uint8_t* root_flips;  // (n_out,) parity of the neuron's weights
 };
 
+// The same Dense for correction: the weights of all neurons on one bit side by side. See kernels/counts.hpp.
+struct CountsPlan {
+    std::size_t n_in, n_words, n_planes;  // of one group; words of neurons, whole vectors of them
+    const std::uint64_t* columns;         // (groups, n_in + 1, n_words); one more bit, of zeros
+};
+
 // Rules of one shape stand together: first the planes that must be set, then those that must not.
 struct RuleRun {
     std::uint32_t n_rules, n_plain, n_negated;
@@ -120,6 +126,11 @@ struct Kernels {
                            std::int32_t* points);
     // points: (n_points, stride); out: (n_rows, n_outputs)
     void (*link)(const LinkPlan&, const std::int32_t* points, std::size_t stride, std::size_t n_rows, float* out);
+    const struct NetKernels* net;  // the kernels of maps
+    // flips: 2 * bit of the group + what it is now, padded to eights with 2 * n_in; planes: (n_planes, n_words) of the
+    // group, whose last one is what fires; changed: (n_words,) where it has changed
+    void (*correct_counts)(const CountsPlan&, std::size_t group, const std::uint32_t* flips, std::size_t n,
+                           std::uint64_t* planes, std::uint64_t* changed);
 };
 
 extern const Kernels kSerial;

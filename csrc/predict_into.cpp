@@ -10,7 +10,7 @@
 #include <memory>
 #include <new>
 
-#include "bimetal/engine.hpp"
+#include "runner.hpp"
 
 namespace bimetal {
 
@@ -41,7 +41,7 @@ class Scratch {
 
 constexpr std::size_t kStackBytes = 16384;
 
-void run(const Engine& engine, const float* rows, std::size_t n_rows, float* out) {
+void run(const Runner& engine, const float* rows, std::size_t n_rows, float* out) {
     const std::size_t n_bytes = engine.scratch_bytes(n_rows);
     if (n_bytes <= kStackBytes) {
         alignas(64) char scratch[kStackBytes];
@@ -87,7 +87,7 @@ npy_intp count_rows(PyArrayObject* array, std::size_t n) {
 PyObject* predict_into(PyObject* self, PyObject* const* arguments, Py_ssize_t n_arguments) {
     if (n_arguments != 2)
         return PyErr_Format(PyExc_TypeError, "predict_into takes x and out, got %zd arguments", n_arguments);
-    const Engine& engine = *nanobind::inst_ptr<Engine>(self);
+    const Runner& engine = *nanobind::inst_ptr<Runner>(self);
     PyObject *x = arguments[0], *out = arguments[1];
     auto *x_array = reinterpret_cast<PyArrayObject*>(x), *out_array = reinterpret_cast<PyArrayObject*>(out);
     const npy_intp n_rows = is_plain_float32(x) ? count_rows(x_array, engine.n_columns()) : -1;

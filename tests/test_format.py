@@ -3,19 +3,26 @@
 import errno
 import hashlib
 import json
+import mmap
 import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.numpy
-from golden.tiny import ROWS, tiny_program
+from golden.map import ROWS as MAP_ROWS
+from golden.map import map_program
+from golden.tiny import ROWS as TINY_ROWS
+from golden.tiny import tiny_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import programs
+from strategies_maps import map_programs
 
 from bimetal import reference
 from bimetal.columns import Column
@@ -25,7 +32,8 @@ from bimetal.format import MAX_HEADER, dumps, load, loads, save
 from bimetal.program import Encode, Link, Program, Readout
 
 GOLDEN = Path(__file__).parent / "golden"
-KNOWN = json.loads((GOLDEN / "tiny.json").read_text())
+GOLDEN_PROGRAMS = {"tiny": (tiny_program, TINY_ROWS), "map": (map_program, MAP_ROWS)}
+MEBIBYTE = 2**20
 
 
 def score(name: str, categories: tuple[str, ...] = (), **more: object) -> Program:
@@ -57,7 +65,7 @@ def test_a_saved_program_loads_as_itself(tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(programs())
+@given(programs() | map_programs(largest=600))
 def test_any_program_survives_and_its_cost_is_its_size(program: Program) -> None:
     data = dumps(program)
     assert_same(loads(data), program)
@@ -140,22 +148,137 @@ def test_we_open_a_file_that_the_safetensors_package_wrote(tmp_path: Path) -> No
     assert_same(load(tmp_path / "m"), tiny_program())
 
 
-# -- the golden file
+# -- the golden files
 
 
-def test_the_golden_file_is_what_it_was() -> None:
-    data = (GOLDEN / "tiny.bimetal").read_bytes()
-    assert hashlib.sha256(data).hexdigest() == KNOWN["file_sha256"]
-    assert dumps(tiny_program()) == data
+def known(name: str) -> dict[str, Any]:
+    return dict(json.loads((GOLDEN / f"{name}.json").read_text()))
 
 
-def test_the_golden_id_is_what_it_was() -> None:
-    assert loads((GOLDEN / "tiny.bimetal").read_bytes()).id == KNOWN["id"]
+@pytest.mark.parametrize("name", GOLDEN_PROGRAMS)
+def test_a_golden_file_is_what_it_was(name: str) -> None:
+    data = (GOLDEN / f"{name}.bimetal").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == known(name)["file_sha256"]
+    assert dumps(GOLDEN_PROGRAMS[name][0]()) == data
 
 
-def test_the_golden_answers_are_what_they_were() -> None:
-    answers = reference.run(load(GOLDEN / "tiny.bimetal"), ROWS)
-    assert [[float(p).hex() for p in row] for row in answers] == KNOWN["answers"]
+@pytest.mark.parametrize("name", GOLDEN_PROGRAMS)
+def test_a_golden_id_is_what_it_was(name: str) -> None:
+    assert load(GOLDEN / f"{name}.bimetal").id == known(name)["id"]
+
+
+@pytest.mark.parametrize("name", GOLDEN_PROGRAMS)
+def test_golden_answers_are_what_they_were(name: str) -> None:
+    answers = reference.run(load(GOLDEN / f"{name}.bimetal"), GOLDEN_PROGRAMS[name][1])
+    assert [[float(p).hex() for p in row] for row in answers] == known(name)["answers"]
+
+
+# -- a file is mapped, not copied
+
+
+maps_files = pytest.mark.skipif(os.name == "nt", reason="Windows never replaces a mapped file")
+
+
+def base_of(array: np.ndarray) -> object:
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base
+
+
+def large(n_bytes: int) -> Program:
+    """Return a Program of one wide readout of about `n_bytes`."""
+    n = 32_768
+    encode = Encode(
+        np.zeros(n, "u2"), np.full(n, 2, "u1"), np.zeros(n, "f4"), np.zeros(0, "u2"),
+        np.zeros(0, "f4"),
+    )  # fmt: skip
+    weights = np.zeros((n_bytes // n, n), "i1")
+    readout = Readout((1,), weights, np.zeros(len(weights), "i4"))
+    m = len(weights)
+    link = Link(2, "identity", np.ones(m), np.zeros(m), np.zeros(0, "i4"), np.zeros(0, "f4"))
+    return Program((Column("age"),), (encode, readout, link))
+
+
+@maps_files
+def test_loaded_arrays_are_read_only_views_of_the_mapped_file() -> None:
+    arrays = load(GOLDEN / "map.bimetal").tensors()
+    bases = {id(base_of(array)) for array in arrays.values()}
+    assert len(bases) == 1  # the file is mapped once
+    for array in arrays.values():
+        assert isinstance(base_of(array), mmap.mmap)
+        assert array.flags.aligned
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+
+
+@maps_files
+def test_loading_takes_no_memory_for_arrays(tmp_path: Path) -> None:
+    save(large(8 * MEBIBYTE), tmp_path / "m.bimetal")
+    tracemalloc.start()
+    try:
+        program = load(tmp_path / "m.bimetal")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert program.cost().bytes > 8 * MEBIBYTE
+    assert peak < MEBIBYTE
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_loaded_program_outlives_its_file(tmp_path: Path, replace: bool) -> None:
+    path = tmp_path / "m.bimetal"
+    save(map_program(), path)
+    program = load(path)
+    if replace:
+        save(tiny_program(), path)
+        assert load(path).id == tiny_program().id
+    else:
+        path.unlink()
+    assert_same(program, map_program())
+    assert_same(loads(dumps(program)), program)
+
+
+def test_what_others_can_write_is_copied(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    np.ones((1, 1), "i1").tofile(path)
+    writable = np.ones((1, 1), "i1")
+    view = writable[:]
+    view.flags.writeable = False
+    for mode in ("r+", "c"):
+        mapped = np.memmap(path, "i1", mode, shape=(1, 1))  # type: ignore[call-overload]
+        kept = Readout((1,), mapped, np.zeros(1, "i4")).weights
+        assert not np.shares_memory(kept, mapped)
+    kept = Readout((1,), view, np.zeros(1, "i4")).weights
+    writable[:] = 7
+    assert kept.tolist() == [[1]]
+    read_only = np.memmap(path, "i1", "r", shape=(1, 1))
+    assert np.shares_memory(Readout((1,), read_only, np.zeros(1, "i4")).weights, read_only)
+
+
+def test_arrays_of_a_file_that_is_not_aligned_are_copied(tmp_path: Path) -> None:
+    data = dumps(map_program())
+    n = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + n].rstrip() + b"   "
+    header += b" " * (1 - len(header) % 2)  # an odd length
+    path = tmp_path / "m.bimetal"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + n :])
+    assert_same(load(path), map_program())
+    assert all(array.flags.aligned for array in load(path).tensors().values())
+
+
+def test_a_file_that_cannot_be_mapped_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(mmap.mmap):
+        def __new__(cls, *_: object, **__: object) -> "Refusing":
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr("bimetal.format.mmap.mmap", Refusing)
+    program = load(GOLDEN / "map.bimetal")
+    monkeypatch.undo()
+    assert_same(program, map_program())
+    assert all(array.base is None for array in program.tensors().values())
 
 
 # -- saving is all or nothing

@@ -22,12 +22,13 @@ from bimetal.program import (
     Program,
     from_parts,
 )
-from bimetal.reference import _LN2_HIGH, _LN2_LOW, _LOG2_E, trace
+from bimetal.reference import trace
+from bimetal.reference.link import LN2_HIGH, LN2_LOW, LOG2_E
 
 TINY = tiny_program()
 ENCODE, DENSE, RULES, READOUT, LINK = TINY.ops
 change = dataclasses.replace
-EXP_CONSTANTS = (_LOG2_E, _LN2_HIGH, _LN2_LOW)
+EXP_CONSTANTS = (LOG2_E, LN2_HIGH, LN2_LOW)
 
 
 def with_op(i: int, **parts: Any) -> Program:
@@ -196,7 +197,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no operations": (lambda: change(TINY, ops=()), "at least one operation expected"),
     "an end that is no link": (
         lambda: change(TINY, ops=TINY.ops[:-1]),
-        "the last operation must be a Link, got ints",
+        "the last operation must be a Link, got Readout",
     ),
     "a class too few": (lambda: change(TINY, classes=("a",)), "2 outputs need 2 classes, got 1"),
     "classes that are the same": (lambda: change(TINY, classes=(1, 1)), "labels must differ"),
@@ -238,7 +239,11 @@ def parts() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 WRONG_PARTS: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], Any], str]] = {
-    "another version": (lambda s, t: s.update(version=2), "reads Program version 1, got 2"),
+    "another version": (lambda s, t: s.update(version=3), "reads Program versions (1, 2), got 3"),
+    "a newer version than its parts": (
+        lambda s, t: s.update(version=2),
+        "the parts are of Program version 1, but the description says 2",
+    ),
     "an unknown key": (lambda s, t: s.update(x=2), "unexpected keys"),
     "classes that are no list": (lambda s, t: s.update(classes=3), "'classes' must be a list"),
     "an operation that is no object": (
@@ -278,7 +283,7 @@ def test_parts_that_do_not_fit_are_refused_by_name(name: str) -> None:
         ((7,), "a column name is a string"),
         (("x" * 1001,), "a column name is a string"),
         (("\udc80",), "half a character"),
-        (("a", "date"), "kind must be number or category, got 'date'"),
+        (("a", "date"), "kind must be number, category or array, got 'date'"),
         (("a", "number", ("x",)), "is a number and has no categories"),
         (("a", "category", (1.5,)), "strings or whole numbers"),
         (("a", "category", (True,)), "strings or whole numbers"),
@@ -342,7 +347,14 @@ def test_cost_counts_synapses_literals_additions_and_every_byte() -> None:
     assert cost.int_ops == 4 + 12
     assert cost.float_ops == 6 + 1
     assert cost.bytes == sum(a.nbytes for a in TINY.tensors().values())
-    assert [row.op for row in cost.rows] == [*(op.__name__.lower() for op in OPS), "golden"]
+    assert [row.op for row in cost.rows] == [
+        "encode",
+        "dense",
+        "rules",
+        "readout",
+        "link",
+        "golden",
+    ]
 
 
 def test_every_public_name_is_to_be_had_from_program() -> None:
@@ -383,8 +395,9 @@ def test_the_document_names_every_operation_array_and_scalar() -> None:
             assert f"`{part.name}`" in DOCUMENT
 
 
-def test_the_id_is_computable_from_the_document_alone() -> None:
-    stored = (Path(__file__).parent / "golden" / "tiny.bimetal").read_bytes()
+@pytest.mark.parametrize("name", ["tiny", "map"])
+def test_the_id_is_computable_from_the_document_alone(name: str) -> None:
+    stored = (Path(__file__).parent / "golden" / f"{name}.bimetal").read_bytes()
     n = int.from_bytes(stored[:8], "little")
     header, body = json.loads(stored[8 : 8 + n]), stored[8 + n :]
     metadata = header.pop("__metadata__")
@@ -396,6 +409,16 @@ def test_the_id_is_computable_from_the_document_alone() -> None:
         "rules": "literals fan_in",
         "readout": "weights bias",
         "link": "scale offset knots values",
+        "quantize": "scale offset",
+        "planes": "channel mask level",
+        "conv": "weights bias",
+        "byteconv": "pad weights bias",
+        "pool": "",
+        "threshold": "thresholds flips",
+        "affine": "scale offset",
+        "prelu": "before slope after",
+        "add": "",
+        "concat": "",
     }
     for i, op in enumerate(json.loads(metadata["bimetal"])["ops"]):
         for array in orders[op["op"]].split():

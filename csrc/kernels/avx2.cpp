@@ -38,6 +38,7 @@ struct Isa {
 
 }  // namespace
 
+#include "counts.hpp"
 #include "planes.hpp"
 #include "rows.hpp"
 
@@ -180,6 +181,7 @@ void readout_row_avx2(const ReadoutPlan& plan, const uint64_t* words, std::int32
 namespace bimetal {
 
 const Kernels kAvx2 = {"avx2",           kRows,         56,           encode_row_avx2, dense_row_avx2, rules_row_avx2,
-                       readout_row_avx2, encode_planes, dense_planes, rules_planes,    readout_planes, link};
+                       readout_row_avx2, encode_planes, dense_planes, rules_planes,    readout_planes, link,
+                       &kNetAvx2,        correct_counts};
 
 }  // namespace bimetal

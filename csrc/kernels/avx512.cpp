@@ -80,6 +80,7 @@ struct Isa {
 
 }  // namespace
 
+#include "counts.hpp"
 #include "planes.hpp"
 #include "rows.hpp"
 
@@ -251,6 +252,7 @@ namespace bimetal {
 
 const Kernels kAvx512 = {
     "avx512",           kRows,         112,          encode_row_avx512, dense_row_avx512, rules_row_avx512,
-    readout_row_avx512, encode_planes, dense_planes, rules_planes,      readout_planes,   link};
+    readout_row_avx512, encode_planes, dense_planes, rules_planes,      readout_planes,   link,
+    &kNetAvx512,        correct_counts};
 
 }  // namespace bimetal

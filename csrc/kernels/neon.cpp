@@ -57,6 +57,7 @@ struct Isa {
 
 }  // namespace
 
+#include "counts.hpp"
 #include "planes.hpp"
 #include "rows.hpp"
 
@@ -166,6 +167,7 @@ void readout_row_neon(const ReadoutPlan& plan, const uint64_t* words, std::int32
 namespace bimetal {
 
 const Kernels kNeon = {"neon",           kRows,         28,           encode_row_neon, dense_row_neon, rules_row_neon,
-                       readout_row_neon, encode_planes, dense_planes, rules_planes,    readout_planes, link};
+                       readout_row_neon, encode_planes, dense_planes, rules_planes,    readout_planes, link,
+                       &kNetNeon,        correct_counts};
 
 }  // namespace bimetal

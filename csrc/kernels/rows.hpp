@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../include/bimetal/bits.h"
+#include "../net/kernels.hpp"
 #include "../plan.hpp"
 
 namespace {
@@ -82,16 +83,31 @@ inline double link_z(const LinkPlan& plan, const std::int32_t* points, size_t st
     return plan.offset[c] + plan.scale[c] * static_cast<double>(points[c * stride]);
 }
 
+// Exponentials of some classes side by side, so that compilers make vectors of them; only their sum has an order.
+constexpr size_t kClasses = 64;
+
+inline size_t exponentials(const LinkPlan& plan, const std::int32_t* points, size_t stride, size_t first, double top,
+                           double (&e)[kClasses]) {
+    const size_t n = plan.n_points - first < kClasses ? plan.n_points - first : kClasses;
+    for (size_t c = 0; c < n; c++) e[c] = clamp(link_z(plan, points, stride, first + c) - top);
+    for (size_t c = 0; c < n; c++) e[c] = exponential(e[c]);
+    return n;
+}
+
 inline void link_softmax(const LinkPlan& plan, const std::int32_t* points, size_t stride, float* out) {
-    double top = link_z(plan, points, stride, 0), total = 0;
+    double e[kClasses], top = link_z(plan, points, stride, 0), total = 0;
     for (size_t c = 1; c < plan.n_points; c++) {
         const double z = link_z(plan, points, stride, c);
         top = z > top ? z : top;
     }
-    for (size_t c = 0; c < plan.n_points; c++)
-        total = total + exponential(clamp(link_z(plan, points, stride, c) - top));
-    for (size_t c = 0; c < plan.n_points; c++)
-        out[c] = static_cast<float>(exponential(clamp(link_z(plan, points, stride, c) - top)) / total);
+    for (size_t first = 0; first < plan.n_points; first += kClasses) {
+        const size_t n = exponentials(plan, points, stride, first, top, e);
+        for (size_t c = 0; c < n; c++) total = total + e[c];
+    }
+    for (size_t first = 0; first < plan.n_points; first += kClasses) {
+        const size_t n = exponentials(plan, points, stride, first, top, e);
+        for (size_t c = 0; c < n; c++) out[first + c] = static_cast<float>(e[c] / total);
+    }
 }
 
 inline void link_table(const LinkPlan& plan, std::int32_t points, float* out) {

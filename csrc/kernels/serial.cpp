@@ -50,6 +50,7 @@ struct Isa {
 
 }  // namespace
 
+#include "counts.hpp"
 #include "planes.hpp"
 #include "rows.hpp"
 
@@ -101,6 +102,8 @@ const Kernels kSerial = {"serial",
                          dense_planes,
                          rules_planes,
                          readout_planes,
-                         link};
+                         link,
+                         &kNetSerial,
+                         correct_counts};
 
 }  // namespace bimetal

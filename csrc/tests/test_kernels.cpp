@@ -11,6 +11,7 @@
 #include <random>
 
 #include "bimetal/engine.hpp"
+#include "tests.hpp"
 
 namespace {
 
@@ -196,5 +197,8 @@ int main(int argc, char** argv) {
     int n_wrong = 0;
     for (int seed = 0; seed < n_programs; seed++) n_wrong += !all_agree(static_cast<unsigned>(seed));
     std::printf("%d random Programs, %d disagreements\n", n_programs, n_wrong);
+    n_wrong += test_nets(n_programs);
+    n_wrong += test_net_kernels(n_programs, argc > 2 ? argv[2] : nullptr);
+    n_wrong += test_net_tiles(n_programs);
     return n_wrong != 0;
 }

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 def isas() -> list[str]: ...
 
-class Core:
-    def __init__(self, isa: str, n_columns: int) -> None: ...
+class _TableOps:
     def encode(
         self,
         column: NDArray[np.uint16],
@@ -37,3 +36,98 @@ class Core:
         values: NDArray[np.float32],
     ) -> None: ...
     def predict_into(self) -> Callable[[NDArray[Any], NDArray[Any]], None]: ...
+
+class Core(_TableOps):
+    def __init__(self, isa: str, n_columns: int, n_threads: int, cpus: list[int]) -> None: ...
+
+class NetCore(_TableOps):
+    constant_bytes: int
+    n_threads: int
+    def __init__(
+        self,
+        isa: str,
+        n_columns: int,
+        n_threads: int,
+        cpus: list[int],
+        batch: int,
+        kernels: list[str],
+    ) -> None: ...
+    def quantize(
+        self, input: int, scale: NDArray[np.float32], offset: NDArray[np.float32]
+    ) -> None: ...
+    def planes(
+        self,
+        input: int,
+        channels: int,
+        channel: NDArray[np.uint16],
+        mask: NDArray[np.uint8],
+        level: NDArray[np.uint8],
+    ) -> None: ...
+    def conv(
+        self,
+        input: int,
+        makes_bits: bool,
+        shape: tuple[int, ...],
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        dilation: tuple[int, ...],
+        padding: tuple[int, ...],
+        pad: int,
+        groups: int,
+        weights: NDArray[np.uint8],
+        bias: NDArray[np.int32],
+    ) -> None: ...
+    def byte_conv(
+        self,
+        input: int,
+        makes_bits: bool,
+        shape: tuple[int, ...],
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        dilation: tuple[int, ...],
+        padding: tuple[int, ...],
+        groups: int,
+        pad: NDArray[np.uint8],
+        weights: NDArray[np.int8],
+        bias: NDArray[np.int32],
+    ) -> None: ...
+    def pool(
+        self,
+        input: int,
+        is_max: bool,
+        shape: tuple[int, ...],
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+    ) -> None: ...
+    def threshold(
+        self,
+        input: int,
+        ints: NDArray[np.int32],
+        floats: NDArray[np.float32],
+        flips: NDArray[np.uint8],
+    ) -> None: ...
+    def affine(
+        self, input: int, scale: NDArray[np.float32], offset: NDArray[np.float32]
+    ) -> None: ...
+    def prelu(
+        self,
+        input: int,
+        before: NDArray[np.float32],
+        slope: NDArray[np.float32],
+        after: NDArray[np.float32],
+    ) -> None: ...
+    def add(self, inputs: tuple[int, ...]) -> None: ...
+    def concat(self, inputs: tuple[int, ...], channels: tuple[int, ...]) -> None: ...
+    def finish(self) -> None: ...
+    def plan(self) -> list[tuple[int, str, str, float]]: ...
+    def profile(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> list[float]: ...
+
+class Stream:
+    def __init__(self, engine: Core | NetCore, row: NDArray[np.float32]) -> None: ...
+    def start(self, row: NDArray[np.float32]) -> None: ...
+    def copy_row(self, out: NDArray[np.float32]) -> None: ...
+    def copy_answers(self, out: NDArray[np.float32]) -> None: ...
+    def update_into(
+        self,
+    ) -> Callable[[NDArray[Any], NDArray[np.float32], NDArray[np.float32]], None]: ...

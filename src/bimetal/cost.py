@@ -4,7 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from bimetal.ops import Dense, Encode, Link, Op, Readout, Rules, Value
+from bimetal.ops import (
+    Add,
+    Affine,
+    ByteConv,
+    Concat,
+    Conv,
+    Dense,
+    Encode,
+    Link,
+    MapOp,
+    Op,
+    Planes,
+    Pool,
+    PReLU,
+    Quantize,
+    Readout,
+    Rules,
+    Threshold,
+    Value,
+)
 
 __all__ = ["Cost", "CostRow", "cost_of"]
 
@@ -36,9 +55,11 @@ class Cost:
     bytes : int
         Bytes of all arrays: the file on disk but for its header.
     bit_ops : int
-        XOR-popcount-accumulates (one a synapse) and literal tests for one row.
+        XOR-popcount-accumulates (one a synapse, at every place of a convolution) and literal tests
+        for one row.
     int_ops, float_ops : int
-        Integer additions, and float comparisons and formula steps, for one row.
+        Integer additions and multiplications (of a convolution of bytes), and float comparisons
+        and formula steps, for one row.
     """
 
     rows: tuple[CostRow, ...]
@@ -89,5 +110,34 @@ def cost_of(op: Op, values: Sequence[Value], made: Value) -> CostRow:
         case Link():
             n_in = len(op.scale)
             return CostRow(name, n_in, made.n, 0, size, 0, 0, n_in)
+        case _:
+            return _map_cost(op, values, made)
+
+
+def _map_cost(op: MapOp, values: Sequence[Value], made: Value) -> CostRow:
+    size = sum(array.nbytes for array in op.arrays().values())
+    name = type(op).__name__.lower()
+    reads = op.inputs if isinstance(op, Add | Concat) else (op.input,)
+    n_in = sum(values[i].n for i in reads)
+    n_ints, n_floats = (0, made.n) if values[reads[0]].kind == "floats" else (made.n, 0)
+    match op:
+        case Conv():
+            window = op.kernel[0] * op.kernel[1] * op.shape[2] // op.groups
+            weights, synapses = len(op.bias) * window, made.n * window
+            return CostRow(name, n_in, made.n, weights, size, synapses, made.n, 0)
+        case ByteConv():
+            return CostRow(name, n_in, made.n, 0, size, 0, made.n * op.weights.shape[1], 0)
+        case Quantize() | Affine() | PReLU():
+            return CostRow(name, n_in, made.n, 0, size, 0, 0, made.n)
+        case Planes() | Threshold():
+            return CostRow(name, n_in, made.n, 0, size, 0, n_ints, n_floats)
+        case Pool():
+            n = op.kernel[0] * op.kernel[1]
+            return CostRow(name, n_in, made.n, 0, size, 0, n * n_ints, n * n_floats)
+        case Add():
+            n = len(op.inputs) - 1
+            return CostRow(name, n_in, made.n, 0, size, 0, n * n_ints, n * n_floats)
+        case Concat():
+            return CostRow(name, n_in, made.n, 0, size, 0, 0, 0)
         case _:
             assert_never(op)

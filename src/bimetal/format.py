@@ -3,24 +3,25 @@
 The file is eight bytes of header length (little-endian), a JSON header padded with spaces to a
 multiple of eight, and a buffer that the arrays tile exactly. docs/program.md describes it in full.
 Our reader needs NumPy and json only; every size is checked against what is really there before it
-is used, and each way of being wrong raises `FormatError`.
+is used, and each way of being wrong raises `FormatError`. A file on disk is mapped into memory:
+its arrays are read-only views of it, so that loading copies nothing and processes share one copy.
 """
 
-import io
 import json
 import math
+import mmap
 import os
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bimetal.errors import FormatError, ProgramError
 from bimetal.files import atomic_write
-from bimetal.program import VERSION, Program, from_parts
+from bimetal.program import VERSIONS, Program, from_parts
 from bimetal.strict_json import ADVICE, parse_object, require
 
 __all__ = ["dumps", "load", "loads", "save"]
@@ -45,7 +46,10 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Program:
-    """Read a Program from a regular file.
+    """Read a Program from a regular file, without a copy: its arrays are views of the mapped file.
+
+    The file may be replaced (as `save` does, whole) or deleted while the Program lives; it must
+    not be written into, nor cut short.
 
     Raises
     ------
@@ -56,7 +60,8 @@ def load(path: str | os.PathLike[str]) -> Program:
     """
     with Path(path).open("rb") as file:
         try:
-            return _read(file.read, os.fstat(file.fileno()).st_size)
+            _require_size(os.fstat(file.fileno()).st_size)
+            return _read(_mapped(file))
         except FormatError as error:
             raise FormatError(f"'{path}': {error}") from None
 
@@ -69,7 +74,8 @@ def loads(data: bytes) -> Program:
     FormatError
         When the bytes are not a .bimetal file; no other error comes out, whatever they are.
     """
-    return _read(io.BytesIO(data).read, len(data))
+    _require_size(len(data))
+    return _read(data)
 
 
 def dumps(program: Program) -> bytes:
@@ -87,7 +93,7 @@ def dumps(program: Program) -> bytes:
     header = {"__metadata__": _metadata(program)} | _entries(arrays)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    little = [a.astype(a.dtype.newbyteorder("<"), copy=False).tobytes() for _, a in arrays]
+    little = [a.astype(a.dtype.newbyteorder("<"), copy=False).data for _, a in arrays]
     data = b"".join([len(text).to_bytes(8, "little"), text, *little])
     loads(data)  # what could not be read again is never written
     return data
@@ -111,23 +117,35 @@ def _metadata(program: Program) -> dict[str, str]:
     return {"bimetal": program.spec_text(), "id": program.id, "provenance": provenance}
 
 
-def _read(read: Callable[[int], bytes], size: int) -> Program:
-    """Read a Program of `size` bytes in all; `read(n)` gives the next n of them."""
+def _mapped(file: BinaryIO) -> mmap.mmap | bytes:
+    """Map a file read-only, or read it where that is not to be had.
+
+    Some file systems map nothing, and Windows never replaces a file that is mapped.
+    """
+    with suppress(OSError):
+        if os.name != "nt":
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return file.read()
+
+
+def _require_size(size: int) -> None:
     require(size >= 8, "a file of at least 8 bytes", size)
-    n_header = int.from_bytes(read(8), "little")
+
+
+def _read(data: mmap.mmap | bytes) -> Program:
+    n_header = int.from_bytes(data[:8], "little")
     require(2 <= n_header <= MAX_HEADER, f"a header of 2 to {MAX_HEADER} bytes", n_header)
-    n_data = size - 8 - n_header
-    require(n_data >= 0, f"a header of {n_header} bytes", f"{size - 8} bytes in all")
-    header = parse_object(read(n_header), "the header")
+    begin = 8 + n_header
+    n_data = len(data) - begin
+    require(n_data >= 0, f"a header of {n_header} bytes", f"{len(data) - 8} bytes in all")
+    header = parse_object(data[8:begin], "the header")
     metadata = _checked_metadata(header.pop("__metadata__", None))
     spec = parse_object(metadata["bimetal"].encode(), "the description")
-    version = spec.get("version")
-    require(version == VERSION, f"Program version {VERSION} (or a newer bimetal)", version)
+    version, known = spec.get("version"), " or ".join(map(str, VERSIONS))
+    require(version in VERSIONS, f"Program version {known} (or a newer bimetal)", version)
     slots = [_slot(name, entry) for name, entry in header.items()]
     _check_tiling(slots, n_data)
-    body = read(n_data)
-    require(len(body) == n_data, f"{n_data} bytes of data", len(body))
-    return _checked_program(spec, {s.name: s.array(body) for s in slots}, metadata)
+    return _checked_program(spec, {s.name: s.array(data, begin) for s in slots}, metadata)
 
 
 def _checked_program(
@@ -164,8 +182,8 @@ class _Slot:
     begin: int
     end: int
 
-    def array(self, body: bytes) -> NDArray[Any]:
-        stored = np.ndarray(self.shape, self.dtype, buffer=body, offset=self.begin)
+    def array(self, data: mmap.mmap | bytes, origin: int) -> NDArray[Any]:
+        stored: NDArray[Any] = np.ndarray(self.shape, self.dtype, data, origin + self.begin)
         return stored.astype(self.dtype.newbyteorder("="), copy=False)
 
 

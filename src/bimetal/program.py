@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.columns.column import Column, is_portable
+from bimetal.columns.column import MAX_ELEMENTS, Column, is_portable, n_values
 from bimetal.cost import Cost, CostRow, cost_of
 from bimetal.errors import ProgramError
 from bimetal.ops import (
@@ -25,13 +25,25 @@ from bimetal.ops import (
     MAX_BITS,
     MISSING,
     OPS,
+    Add,
+    Affine,
+    ByteConv,
+    Concat,
+    Conv,
     Dense,
     Encode,
     Link,
+    MapOp,
     Op,
+    Planes,
+    Pool,
+    PReLU,
+    Quantize,
     Readout,
     Rules,
+    Threshold,
     Value,
+    frozen,
     require,
     value_of,
 )
@@ -41,24 +53,36 @@ __all__ = [
     "GE",
     "MAX_BITS",
     "MAX_COLUMNS",
+    "MAX_ELEMENTS",
     "MISSING",
     "OPS",
-    "VERSION",
+    "VERSIONS",
+    "Add",
+    "Affine",
+    "ByteConv",
     "Column",
+    "Concat",
+    "Conv",
     "Cost",
     "CostRow",
     "Dense",
     "Encode",
     "Link",
     "Op",
+    "PReLU",
+    "Planes",
+    "Pool",
     "Program",
+    "Quantize",
     "Readout",
     "Rules",
+    "Threshold",
     "Value",
     "from_parts",
 ]
 
-VERSION = 1
+VERSIONS = (1, 2)
+"""The versions that this bimetal reads and writes; 2 has maps and columns that are arrays."""
 MAX_COLUMNS = 65_535
 
 
@@ -106,15 +130,13 @@ class Program:
 
     def __post_init__(self) -> None:
         for name in ("golden_x", "golden_y"):
-            frozen = np.array(getattr(self, name), order="C")
-            frozen.flags.writeable = False
-            object.__setattr__(self, name, frozen)
+            object.__setattr__(self, name, frozen(np.asarray(getattr(self, name))))
         self.validate()
 
     @property
     def n_columns(self) -> int:
-        """Columns of the raw row."""
-        return len(self.columns)
+        """Numbers of the raw row: one for each column, `size` for one that is an array."""
+        return n_values(self.columns)
 
     @property
     def n_outputs(self) -> int:
@@ -132,6 +154,12 @@ class Program:
                 raise ProgramError(f"operation {i} ({type(op).__name__}): {error}") from None
         return tuple(values)
 
+    @property
+    def version(self) -> int:
+        """The oldest version of the format that can say this Program."""
+        has_maps = any(isinstance(op, MapOp) for op in self.ops)
+        return 2 if has_maps or any(column.kind == "array" for column in self.columns) else 1
+
     @cached_property
     def id(self) -> str:
         """sha256 of the columns, operations and classes: the same function has the same id."""
@@ -140,14 +168,14 @@ class Program:
             if name.startswith("ops."):
                 little = array.astype(array.dtype.newbyteorder("<"), copy=False)
                 digest.update(f"{name}{little.dtype.str}{little.shape}".encode())
-                digest.update(little.tobytes())
+                digest.update(little.data)
         return digest.hexdigest()
 
     def spec(self) -> dict[str, Any]:
         """Return the JSON half of the Program: everything but arrays and provenance."""
         ops = [{"op": type(op).__name__.lower(), **op.scalars()} for op in self.ops]
         return {
-            "version": VERSION,
+            "version": self.version,
             "columns": [column.spec() for column in self.columns],
             "ops": [{k: list(v) if isinstance(v, tuple) else v for k, v in o.items()} for o in ops],
             "classes": list(self.classes),
@@ -169,9 +197,14 @@ class Program:
             0 < len(names) <= MAX_COLUMNS, f"1 to {MAX_COLUMNS} columns expected, got {len(names)}"
         )
         require(len(set(names)) == len(names), f"column names must differ, got {names}")
+        require(
+            self.n_columns <= MAX_ELEMENTS,
+            f"a raw row has at most {MAX_ELEMENTS} numbers, got {self.n_columns}",
+        )
         require(bool(self.ops), "at least one operation expected, got none")
         last = self.values[-1]
-        require(last.kind == "floats", f"the last operation must be a Link, got {last.kind}")
+        name = type(self.ops[-1]).__name__
+        require(name == "Link", f"the last operation must be a Link, got {name}")
         self._check_classes(last.n)
         self._check_golden(last.n)
 
@@ -216,10 +249,8 @@ def from_parts(
     ProgramError
         When a part is missing, unknown, of the wrong type, or does not fit.
     """
-    require(
-        spec.get("version") == VERSION,
-        f"this bimetal reads Program version {VERSION}, got {spec.get('version')!r}",
-    )
+    version = spec.get("version")
+    require(version in VERSIONS, f"this bimetal reads Program versions {VERSIONS}, got {version!r}")
     require(
         set(spec) == {"version", "columns", "ops", "classes"}, f"unexpected keys: {sorted(spec)}"
     )
@@ -230,7 +261,7 @@ def from_parts(
     require(
         set(tensors) == expected | {"golden.x", "golden.y"}, "arrays and operations do not match"
     )
-    return Program(
+    program = Program(
         tuple(Column.from_spec(c) for c in spec["columns"]),
         ops,
         tuple(spec["classes"]),
@@ -238,6 +269,11 @@ def from_parts(
         tensors["golden.x"],
         tensors["golden.y"],
     )
+    require(
+        version == program.version,
+        f"the parts are of Program version {program.version}, but the description says {version!r}",
+    )
+    return program
 
 
 def _op_from(i: int, given: Any, tensors: Mapping[str, NDArray[Any]]) -> Op:

@@ -1,12 +1,14 @@
 """Engine: a Program on packed bits and wide registers, exactly as `reference.run` says, only faster.
 
-The work is done in C++ (csrc/): one row at a time in packed words, many rows at once in bit planes.
-The instruction set is chosen when the engine is built; the environment variable BIMETAL_ISA forces
-one. All of them give the same bits.
+The work is done in C++ (csrc/): one row at a time in packed words, many rows at once in bit planes,
+maps operation by operation with a kernel chosen for each. The instruction set is chosen when the
+engine is built; the environment variable BIMETAL_ISA forces one. All of them give the same bits.
 """
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 import numpy as np
@@ -15,21 +17,33 @@ from numpy.typing import ArrayLike, NDArray
 from bimetal import _engine
 from bimetal.columns import require_finite, require_known_missing, to_rows
 from bimetal.errors import DataError, IsaError, ProgramError
-from bimetal.program import (
-    MISSING,
+from bimetal.ops import (
+    Add,
+    Affine,
+    ByteConv,
+    Concat,
+    Conv,
     Dense,
     Encode,
     Link,
     Op,
-    Program,
+    Planes,
+    Pool,
+    PReLU,
+    Quantize,
     Readout,
     Rules,
-    from_parts,
+    TableOp,
+    Threshold,
 )
+from bimetal.program import MISSING, Program, from_parts
+from bimetal.stream import Changes, Stream
 
-__all__ = ["Engine", "isas"]
+__all__ = ["KERNELS", "Engine", "Step", "isas"]
 
-KNOWN_ISAS = ("avx512", "avx2", "neon", "serial")
+KNOWN_ISAS = ("amx", "avx512", "avx2", "neon", "serial")
+KERNELS = ("words", "planes", "tiles", "bytes", "any")
+"""Kernels of convolutions: packed words, bit planes, matrix tiles (AMX), bytes, and the slow one."""
 
 
 def isas() -> tuple[str, ...]:
@@ -43,6 +57,16 @@ def isas() -> tuple[str, ...]:
     return tuple(_engine.isas())
 
 
+@dataclass(frozen=True)
+class Step:
+    """One step of an engine: which operation it serves, by which kernel, at what expected cost."""
+
+    op: int
+    name: str
+    kernel: str
+    microseconds: float
+
+
 class Engine:
     """Run a Program.
 
@@ -54,6 +78,18 @@ class Engine:
         What to run.
     isa : str, optional
         One of `isas()`; by default what the environment variable BIMETAL_ISA says, else the best.
+    threads : int, default 1
+        Threads that share the work of one call, the caller's included. Small calls stay on the
+        caller's thread. A call that comes while another has the threads works alone.
+    cpus : sequence of int, optional
+        Processors to pin the threads to: ``cpus[i]`` for thread *i*. The first is the caller's own
+        thread, which is left where it is: pin it with `os.sched_setaffinity` if you like.
+    batch_size : int, default 1
+        Rows that a call usually brings, by which a net of maps chooses its kernels. Any number of
+        rows gives the same answers.
+    kernels : mapping of int to str, optional
+        A kernel of `KERNELS` for some operations of a net of maps, by their number; where it
+        cannot serve, the engine's own choice stays.
 
     Attributes
     ----------
@@ -72,6 +108,8 @@ class Engine:
     ------
     IsaError
         When the instruction set is unknown, or this machine lacks it.
+    ValueError
+        When `threads` or `batch_size` is below 1, `cpus` are too few, or a kernel is unknown.
 
     Examples
     --------
@@ -88,22 +126,60 @@ class Engine:
 
     predict_into: Callable[[NDArray[Any], NDArray[Any]], None]
 
-    def __init__(self, program: Program, *, isa: str | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        *,
+        isa: str | None = None,
+        threads: int = 1,
+        cpus: Sequence[int] = (),
+        batch_size: int = 1,
+        kernels: Mapping[int, str] | None = None,
+    ) -> None:
         self.program = program
         self.isa = _choose(isa or os.environ.get("BIMETAL_ISA"))
-        core = _engine.Core(self.isa, program.n_columns)
-        for op in program.ops:
-            _add(core, op)
-        self.predict_into = core.predict_into()
+        self.threads = threads
+        _check_options(program, threads, cpus, batch_size, kernels or {})
+        self._options = {
+            "threads": threads,
+            "cpus": tuple(cpus),
+            "batch_size": batch_size,
+            "kernels": dict(kernels or {}),
+        }
+        self._core = self._build()
+        self.predict_into = self._core.predict_into()
         self._labels = _labels(program)
         self._has_missing_bit = _columns_with_missing_bit(program)
+        self._own = threading.local()  # the Stream of each thread, see start
+
+    def _build(self) -> "_engine.Core | _engine.NetCore":
+        program, given = self.program, self._options
+        if all(isinstance(op, TableOp) for op in program.ops):
+            core = _engine.Core(self.isa, program.n_columns, given["threads"], list(given["cpus"]))
+            for op in program.ops:
+                _add(core, op)
+            return core
+        kernels = [given["kernels"].get(i, "") for i in range(len(program.ops))]
+        net = _engine.NetCore(
+            self.isa,
+            program.n_columns,
+            given["threads"],
+            list(given["cpus"]),
+            given["batch_size"],
+            kernels,
+        )
+        kept: list[Any] = []  # arrays made on the way must live until finish() has read them
+        for op in program.ops:
+            _add_to_net(net, op, kept)
+        net.finish()
+        return net
 
     def __repr__(self) -> str:
         return f"Engine({self.program.id[:12]}, isa={self.isa!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         spec, provenance = self.program.spec(), dict(self.program.provenance)
-        return _rebuild, (spec, self.program.tensors(), provenance)
+        return _rebuild, (spec, self.program.tensors(), provenance, self._options)
 
     @property
     def n_outputs(self) -> int:
@@ -138,6 +214,53 @@ class Engine:
         out = np.empty((len(x), self.n_outputs), np.float32)
         self.predict_into(np.ascontiguousarray(x), out)
         return out
+
+    def stream(self, row: NDArray[np.float32]) -> Stream:
+        """Return a `Stream` that begins with a raw row, float32 (n_columns,), as predict_into takes.
+
+        Raises
+        ------
+        ProgramError
+            When the Program has operations on maps.
+        DataError
+            When `row` has another shape or type.
+        """
+        return Stream(self.program, self._core, row)
+
+    def start(self, row: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Begin with a raw row, for `update`: each thread has a Stream of its own, kept here.
+
+        That is the one thing an engine remembers. Takes and raises what `stream` does; returns the
+        answers for the row, float32 (n_outputs,).
+        """
+        self._own.stream = self.stream(row)
+        return self._own.stream.answers
+
+    def update(self, changed: Changes) -> NDArray[np.float32]:
+        """Set the columns that changed since this thread's last `start` or `update`.
+
+        Takes, returns and raises what `Stream.update` does; `DataError` also before `start`.
+        """
+        stream: Stream | None = getattr(self._own, "stream", None)
+        if stream is None:
+            raise DataError("this thread has no row to update yet: call Engine.start(row) first")
+        return stream.update(changed)
+
+    def plan(self) -> list[Step]:
+        """Return the steps of a net of maps in order, each with its kernel and expected cost.
+
+        A Program of rows alone has no choice to make and gives an empty list.
+        """
+        core = self._core
+        return [] if isinstance(core, _engine.Core) else [Step(*step) for step in core.plan()]
+
+    def profile(self, rows: NDArray[np.float32]) -> list[tuple[Step, float]]:
+        """Run rows once and return the seconds that each step of `plan` took."""
+        if isinstance(self._core, _engine.Core):
+            return []
+        x = np.ascontiguousarray(rows, np.float32)
+        seconds = self._core.profile(x, np.empty((len(x), self.n_outputs), np.float32))
+        return list(zip(self.plan(), seconds, strict=True))
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Return the answers for a table: a classifier's probabilities, a regressor's targets.
@@ -200,9 +323,30 @@ class Engine:
             )
 
 
-def _rebuild(spec: Any, tensors: Any, provenance: Any) -> Engine:
+def _rebuild(spec: Any, tensors: Any, provenance: Any, options: Mapping[str, Any]) -> Engine:
     """Unpickle: the machine that does may have another instruction set, so it chooses again."""
-    return Engine(from_parts(spec, tensors, provenance))
+    return Engine(from_parts(spec, tensors, provenance), **options)
+
+
+def _check_options(
+    program: Program,
+    threads: int,
+    cpus: Sequence[int],
+    batch_size: int,
+    kernels: Mapping[int, str],
+) -> None:
+    if threads < 1 or batch_size < 1:
+        raise ValueError(
+            f"threads and batch_size must be at least 1, got {threads} and {batch_size}"
+        )
+    if cpus and len(cpus) < threads:
+        raise ValueError(f"{threads} threads need {threads} cpus, got {list(cpus)}")
+    for op, kernel in kernels.items():
+        if kernel not in KERNELS or not 0 <= op < len(program.ops):
+            raise ValueError(
+                f"kernels maps the number of an operation (0 to {len(program.ops) - 1}) to one of "
+                f"{KERNELS}, got {op!r}: {kernel!r}"
+            )
 
 
 def _choose(isa: str | None) -> str:
@@ -232,7 +376,7 @@ def _columns_with_missing_bit(program: Program) -> NDArray[np.bool_]:
     return has_bit
 
 
-def _add(core: _engine.Core, op: Op) -> None:
+def _add(core: "_engine.Core | _engine.NetCore", op: Op) -> None:
     match op:
         case Encode():
             core.encode(op.column, op.kind, op.value, op.special_column, op.special_value)
@@ -244,5 +388,65 @@ def _add(core: _engine.Core, op: Op) -> None:
             core.readout(op.inputs, op.weights.astype(np.int32), op.bias)
         case Link():
             core.link(op.input, op.kind, op.scale, op.offset, op.knots, op.values)
+        case _:
+            raise AssertionError(op)
+
+
+def _add_to_net(net: _engine.NetCore, op: Op, kept: list[Any]) -> None:
+    match op:
+        case Encode() | Dense() | Rules() | Link():
+            _add(net, op)
+        case Readout():
+            kept.append(op.weights.astype(np.int32))
+            net.readout(op.inputs, kept[-1], op.bias)
+        case Quantize():
+            net.quantize(op.input, op.scale, op.offset)
+        case Planes():
+            net.planes(op.input, op.channels, op.channel, op.mask, op.level)
+        case Conv():
+            net.conv(
+                op.input,
+                op.makes == "bits",
+                op.shape,
+                op.kernel,
+                op.stride,
+                op.dilation,
+                op.padding,
+                int(op.pad),
+                op.groups,
+                op.weights,
+                op.bias,
+            )
+        case ByteConv():
+            net.byte_conv(
+                op.input,
+                op.makes == "bits",
+                op.shape,
+                op.kernel,
+                op.stride,
+                op.dilation,
+                op.padding,
+                op.groups,
+                op.pad,
+                op.weights,
+                op.bias,
+            )
+        case Pool():
+            net.pool(op.input, op.kind == "max", op.shape, op.kernel, op.stride, op.padding)
+        case Threshold():
+            ints, floats = np.array([], np.int32), np.array([], np.float32)
+            kept.append(op.thresholds)
+            if op.thresholds.dtype == np.int32:
+                net.threshold(op.input, op.thresholds, floats, op.flips)
+            else:
+                net.threshold(op.input, ints, op.thresholds, op.flips)
+        case Affine():
+            net.affine(op.input, op.scale, op.offset)
+        case PReLU():
+            net.prelu(op.input, op.before, op.slope, op.after)
+        case Add():
+            net.add(op.inputs)
+        case Concat():
+            net.concat(op.inputs, op.channels)
         case _:
             assert_never(op)

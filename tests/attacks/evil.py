@@ -1,6 +1,6 @@
 """Evil files, built by code: each a good .bimetal file with exactly one thing wrong.
 
-`EVIL` maps a name to the bytes of the file and to what the reader must say about it.
+The good files are the golden ones: `GOOD` has rows of a table, `GOOD_MAP` has maps. `EVIL` maps a name to the bytes of the file and to what the reader must say about it.
 """
 
 import copy
@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-GOOD = (Path(__file__).parents[1] / "golden" / "tiny.bimetal").read_bytes()
+GOLDEN = Path(__file__).parents[1] / "golden"
+GOOD, GOOD_MAP = (GOLDEN / "tiny.bimetal").read_bytes(), (GOLDEN / "map.bimetal").read_bytes()
 NAN32, INF32 = struct.pack("<f", float("nan")), struct.pack("<f", float("inf"))
 Header = dict[str, Any]
 
@@ -29,9 +30,9 @@ def join(header: Header | bytes | str, body: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + body
 
 
-def with_header(change: Callable[[Header], Any]) -> bytes:
+def with_header(change: Callable[[Header], Any], good: bytes = GOOD) -> bytes:
     """Return the good file with its header changed in place."""
-    header, body = copy.deepcopy(split(GOOD))
+    header, body = copy.deepcopy(split(good))
     change(header)
     return join(header, body)
 
@@ -44,7 +45,7 @@ def with_text(old: str, new: str) -> bytes:
     return join(text.replace(old, new, 1), body)
 
 
-def with_spec(change: Callable[[dict[str, Any]], Any]) -> bytes:
+def with_spec(change: Callable[[dict[str, Any]], Any], good: bytes = GOOD) -> bytes:
     """Return the good file with its description changed in place (and canonical again)."""
 
     def edit(header: Header) -> None:
@@ -52,7 +53,7 @@ def with_spec(change: Callable[[dict[str, Any]], Any]) -> bytes:
         change(spec)
         header["__metadata__"]["bimetal"] = json.dumps(spec, sort_keys=True)
 
-    return with_header(edit)
+    return with_header(edit, good)
 
 
 def with_spec_text(old: str, new: str) -> bytes:
@@ -76,9 +77,9 @@ def with_entry(name: str, **entry: Any) -> bytes:
     return with_header(lambda header: header[name].update(entry))
 
 
-def with_data(name: str, raw: bytes) -> bytes:
+def with_data(name: str, raw: bytes, good: bytes = GOOD) -> bytes:
     """Return the good file with the first bytes of one array replaced."""
-    header, body = split(GOOD)
+    header, body = split(good)
     begin = header[name]["data_offsets"][0]
     return join(header, body[:begin] + raw + body[begin + len(raw) :])
 
@@ -239,8 +240,12 @@ EVIL: dict[str, tuple[bytes, str]] = {
         "operation 4 lacks its array 'knots'",
     ),
     # the description
-    "a_version_of_the_future": (with_spec(lambda s: s.update(version=2)), "version 1 .* got 2"),
-    "no_version": (with_spec(lambda s: s.pop("version")), "version 1 .* got None"),
+    "a_version_of_the_future": (with_spec(lambda s: s.update(version=3)), "1 or 2 .* got 3"),
+    "a_version_above_its_parts": (
+        with_spec(lambda s: s.update(version=2)),
+        "parts are of Program version 1, but the description says 2",
+    ),
+    "no_version": (with_spec(lambda s: s.pop("version")), "1 or 2 .* got None"),
     "an_unknown_key_in_the_description": (with_spec(lambda s: s.update(x=1)), "unexpected keys"),
     "no_classes": (with_spec(lambda s: s.pop("classes")), "unexpected keys"),
     "columns_that_are_an_object": (with_spec(lambda s: s.update(columns={})), "must be a list"),
@@ -253,7 +258,7 @@ EVIL: dict[str, tuple[bytes, str]] = {
     ),
     "a_column_of_an_unknown_kind": (
         with_spec(lambda s: s["columns"][0].update(kind=["number"])),
-        "number or category",
+        "number, category or array",
     ),
     "categories_that_are_a_string": (
         with_spec(lambda s: s["columns"][2].update(categories="own")),

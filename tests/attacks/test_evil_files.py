@@ -3,31 +3,35 @@
 import re
 
 import pytest
-from attacks.evil import EVIL, GOOD
+from attacks.evil import EVIL, GOOD, GOOD_MAP
+from attacks.evil_maps import EVIL_MAPS
 
 from bimetal.errors import BimetalError, FormatError
 from bimetal.format import load, loads
 
+ALL = {**EVIL, **{f"maps: {name}": evil for name, evil in EVIL_MAPS.items()}}
 
-@pytest.mark.parametrize("name", EVIL)
+
+@pytest.mark.parametrize("name", ALL)
 def test_an_evil_file_is_refused_by_name(name: str) -> None:
-    data, complaint = EVIL[name]
+    data, complaint = ALL[name]
     with pytest.raises(FormatError, match=complaint) as caught:
         loads(data)
     assert re.search("copy it again", str(caught.value))
     assert len(str(caught.value)) < 1_500
 
 
-@pytest.mark.parametrize("name", EVIL)
+@pytest.mark.parametrize("name", ALL)
 def test_an_evil_file_on_disk_is_refused_with_its_path(name: str, tmp_path) -> None:
     path = tmp_path / "evil.bimetal"
-    path.write_bytes(EVIL[name][0])
+    path.write_bytes(ALL[name][0])
     with pytest.raises(FormatError, match=re.escape(str(path))):
         load(path)
 
 
-def test_the_good_file_behind_the_evil_ones_is_good() -> None:
+def test_the_good_files_behind_the_evil_ones_are_good() -> None:
     assert loads(GOOD).n_columns == 3
+    assert loads(GOOD_MAP).n_columns == 72
 
 
 def test_a_format_error_is_a_bimetal_error_and_a_value_error() -> None:

@@ -4,7 +4,7 @@ import json
 import tracemalloc
 import warnings
 
-from attacks.evil import GOOD, join, split
+from attacks.evil import GOOD, GOOD_MAP, join, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +12,7 @@ from bimetal.errors import FormatError
 from bimetal.format import dumps, loads
 from bimetal.program import Program
 
-N_HEADER = int.from_bytes(GOOD[:8], "little")
+GOODS = st.sampled_from([GOOD, GOOD_MAP])
 MANY = settings(max_examples=300, deadline=None)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -44,13 +44,15 @@ def test_random_headers_are_refused(header: bytes, body: bytes) -> None:
 
 
 @MANY
-@given(st.data())
-def test_a_flipped_byte_is_refused_or_leaves_the_function_the_same(data: st.DataObject) -> None:
-    evil = bytearray(GOOD)
+@given(st.data(), GOODS)
+def test_a_flipped_byte_is_refused_or_leaves_the_function_the_same(
+    data: st.DataObject, good: bytes
+) -> None:
+    evil = bytearray(good)
     for _ in range(data.draw(st.integers(1, 3))):
-        evil[data.draw(st.integers(0, len(GOOD) - 1))] = data.draw(st.integers(0, 255))
+        evil[data.draw(st.integers(0, len(good) - 1))] = data.draw(st.integers(0, 255))
     program = outcome(bytes(evil))
-    assert program is None or program.id == loads(GOOD).id
+    assert program is None or program.id == loads(good).id
 
 
 @MANY
@@ -67,27 +69,43 @@ def test_every_truncation_is_refused(n: int) -> None:
 
 
 @MANY
-@given(st.data())
-def test_edited_headers_are_refused_or_mean_the_same(data: st.DataObject) -> None:
-    header, body = split(GOOD)
+@given(st.data(), GOODS)
+def test_edited_headers_are_refused_or_mean_the_same(data: st.DataObject, good: bytes) -> None:
+    header, body = split(good)
     name = data.draw(st.sampled_from(sorted(header)))
     part = data.draw(st.sampled_from(sorted(header[name])))
     header[name][part] = data.draw(JSON | st.lists(st.integers(-9, 99), max_size=3))
     program = outcome(join(json.dumps(header), body))
-    assert program is None or program.id == loads(GOOD).id
+    assert program is None or program.id == loads(good).id
 
 
 @MANY
-@given(st.data())
-def test_edited_descriptions_are_refused(data: st.DataObject) -> None:
-    header, body = split(GOOD)
+@given(st.data(), GOODS)
+def test_edited_descriptions_are_refused(data: st.DataObject, good: bytes) -> None:
+    header, body = split(good)
     spec = json.loads(header["__metadata__"]["bimetal"])
     place = data.draw(st.sampled_from([spec, *spec["ops"], *spec["columns"]]))
     key = data.draw(st.sampled_from(sorted(place)))
-    old, place[key] = place[key], data.draw(JSON | st.integers(0, 9) | st.lists(st.integers(0, 9)))
+    sizes = st.integers(0, 9) | st.sampled_from([4095, 4096, 2**16, 2**24, 2**31 - 1])
+    old, place[key] = place[key], data.draw(JSON | sizes | st.lists(sizes, max_size=5))
     header["__metadata__"]["bimetal"] = json.dumps(spec, sort_keys=True)
     program = outcome(join(json.dumps(header), body))
-    assert program is None or (old == place[key] and dumps(program) == GOOD)
+    assert program is None or (old == place[key] and dumps(program) == good)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_edited_geometry_is_refused(data: st.DataObject) -> None:
+    header, body = split(GOOD_MAP)
+    spec = json.loads(header["__metadata__"]["bimetal"])
+    op = spec["ops"][data.draw(st.sampled_from([1, 4, 9, 10, 12, 13]))]
+    for key in ("kernel", "stride", "padding", "dilation"):
+        if key in op and data.draw(st.booleans()):
+            n = st.integers(0, 4) | st.integers(4095, 4097)
+            op[key] = data.draw(st.lists(n, min_size=len(op[key]), max_size=len(op[key])))
+    header["__metadata__"]["bimetal"] = json.dumps(spec, sort_keys=True)
+    program = outcome(join(json.dumps(header), body))  # refused at the latest by its id
+    assert program is None or dumps(program) == GOOD_MAP
 
 
 def test_a_megabyte_of_brackets_takes_memory_in_proportion() -> None:

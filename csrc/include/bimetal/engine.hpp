@@ -2,22 +2,29 @@
 // one engine serves any number of threads at once.
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "../../layout.hpp"
+#include "../../pool.hpp"
+#include "../../runner.hpp"
 
 namespace bimetal {
 
 // The instruction sets of this machine, best first.
 std::vector<const Kernels*> available_kernels();
 
-class Engine {
+class StreamPlan;
+
+class Engine final : public Runner {
  public:
-    Engine(const Kernels& kernels, std::size_t n_columns) : kernels_(kernels), n_columns_(n_columns) {}
-    Engine(const Engine&) = delete;
-    Engine& operator=(const Engine&) = delete;
+    Engine(const Kernels& kernels, std::size_t n_columns, std::size_t n_threads = 1, const std::vector<int>& cpus = {})
+        : kernels_(kernels), n_columns_(n_columns) {
+        if (n_threads > 1) pool_ = std::make_unique<ThreadPool>(n_threads, cpus);
+    }
 
     // One call for each operation, in order: value 0 is the raw row, each call makes the next value. The arguments
     // are those of a Program that has been validated; they are not checked again.
@@ -30,19 +37,19 @@ class Engine {
               Span<float> values);
 
     const char* isa() const { return kernels_.name; }
-    std::size_t n_columns() const { return n_columns_; }
-    std::size_t n_outputs() const { return n_outputs_; }
+    std::size_t n_columns() const override { return n_columns_; }
+    std::size_t n_outputs() const override { return n_outputs_; }
 
-    // Is the work long enough (some 20 microseconds) that giving up Python's lock pays?
-    bool is_long(std::size_t n_rows) const { return static_cast<double>(n_rows) * row_nanoseconds_ > 20e3; }
+    bool is_long(std::size_t n_rows) const override { return static_cast<double>(n_rows) * row_nanoseconds_ > 20e3; }
 
-    // Bytes of scratch, aligned to 64, that run needs for so many rows.
-    std::size_t scratch_bytes(std::size_t n_rows) const;
+    std::size_t scratch_bytes(std::size_t n_rows) const override;
+    void run(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept override;
 
-    // rows: (n_rows, n_columns); out: (n_rows, n_outputs).
-    void run(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept;
+    // Laid out by the first stream that asks.
+    const StreamPlan& stream_plan() const;
 
  private:
+    friend class StreamPlan;
     using Plan = std::variant<EncodePlan, DensePlan, RulesPlan, ReadoutPlan, LinkPlan>;
 
     // Where a value stands: its first bit in words and planes, or its first int32 among the points.
@@ -55,6 +62,9 @@ class Engine {
     };
 
     void add_bits(Plan plan, std::size_t input, std::size_t n_bits);
+    std::size_t rows_a_task(std::size_t n_rows) const;
+    std::size_t task_bytes(std::size_t n_rows) const;
+    void run_rows(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept;
     void run_row(const float* row, float* out, void* scratch) const noexcept;
     void run_block(const float* rows, std::size_t n_rows, float* out, void* scratch) const noexcept;
 
@@ -62,9 +72,12 @@ class Engine {
     std::size_t n_columns_;
     std::size_t n_outputs_ = 0, n_all_columns_ = 0, n_words_ = 0, n_planes_ = 0, n_points_ = 0, n_scratch_planes_ = 0;
     double row_nanoseconds_ = 50;
+    std::unique_ptr<ThreadPool> pool_;
     Arena arena_;
     std::vector<Value> values_{Value{}};
     std::vector<Step> steps_;
+    mutable std::once_flag has_stream_plan_;
+    mutable std::shared_ptr<const StreamPlan> stream_plan_;
 };
 
 }  // namespace bimetal

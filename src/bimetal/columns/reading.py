@@ -9,7 +9,7 @@ from bimetal.columns.column import listed
 from bimetal.columns.values import DATES
 from bimetal.errors import ColumnError, DataError, MissingExtraError
 
-__all__ = ["feature_names", "read"]
+__all__ = ["as_array", "feature_names", "read"]
 
 
 def feature_names(data: Any) -> tuple[str, ...]:
@@ -61,7 +61,7 @@ def _frame(data: Any) -> Any:
 def _array(data: Any) -> NDArray[Any]:
     if hasattr(data, "toarray"):
         raise DataError("sparse tables are not read; pass a dense one: data.toarray()")
-    array = _as_array(data)
+    array = as_array(data)
     if array.ndim != 2:
         raise DataError(
             f"a table of shape (n_rows, n_columns) expected, got {type(data).__name__} of shape "
@@ -76,7 +76,8 @@ def _array(data: Any) -> NDArray[Any]:
     return array
 
 
-def _as_array(data: Any) -> NDArray[Any]:
+def as_array(data: Any) -> NDArray[Any]:
+    """Return what is no frame as an array: masked values as NaN, lists of text as objects."""
     if isinstance(data, np.ma.MaskedArray):
         filled: NDArray[Any] = np.ma.filled(data.astype(np.float64), np.nan)
         return filled

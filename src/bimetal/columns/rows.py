@@ -1,5 +1,6 @@
 """From a table to raw rows, and what a raw row may hold."""
 
+import math
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.columns.column import Column, listed
-from bimetal.columns.reading import read
+from bimetal.columns.column import Column, listed, n_values
+from bimetal.columns.reading import as_array, read
 from bimetal.columns.values import Values
 from bimetal.errors import ColumnError, MissingValueError, NotFiniteError
 
@@ -24,7 +25,8 @@ def to_rows(data: Any, columns: Sequence[Column]) -> NDArray[np.float32]:
         A pandas, Polars (eager or lazy), PyArrow or any other frame that narwhals reads: matched
         by name, in any order, further columns ignored. Or a 2-D array, taken by position: an array
         of numbers holds raw rows already (categories as their codes); an array of objects or of
-        text holds values, as a frame would.
+        text holds values, as a frame would. Where a column is an array (an image), numbers of any
+        further axes: (n_rows, height, width, channels), say; no frame holds these.
     columns : sequence of Column
         The columns of the raw row, in order.
 
@@ -32,7 +34,8 @@ def to_rows(data: Any, columns: Sequence[Column]) -> NDArray[np.float32]:
     -------
     numpy.ndarray
         float32 array of shape (n_rows, n_columns), C-contiguous; infinities are kept. An array of
-        this kind is returned as it is, without a copy.
+        this kind is returned as it is, without a copy. An array column takes as many columns of
+        the result as its size says.
 
     Raises
     ------
@@ -51,6 +54,8 @@ def to_rows(data: Any, columns: Sequence[Column]) -> NDArray[np.float32]:
     array([[31.,  1.],
            [nan, -1.]], dtype=float32)
     """
+    if any(column.kind == "array" for column in columns):
+        return _raw_rows(_flat(data, columns), columns)
     table = read(data)
     if isinstance(table, np.ndarray):
         _require_width(table.shape[1], columns)
@@ -109,23 +114,48 @@ def require_known_missing(
 
 
 def _where(mask: NDArray[np.bool_], columns: Sequence[Column]) -> str:
-    hit = np.flatnonzero(mask.any(axis=0))
+    hit = np.unique(_owners(columns)[mask.any(axis=0)])
     row = int(mask.any(axis=1).argmax())
     what = "column" if len(hit) == 1 else "columns"
     names = listed([columns[int(j)].name for j in hit])
     return f"{what} {names} (first in row {row}, counted from 0)"
 
 
+def _owners(columns: Sequence[Column]) -> NDArray[np.intp]:
+    """Return for each number of the raw row the position of its column."""
+    return np.repeat(np.arange(len(columns)), [column.size for column in columns])
+
+
 def _raw_rows(array: NDArray[Any], columns: Sequence[Column]) -> NDArray[np.float32]:
-    if array.dtype == np.float32:
-        return np.ascontiguousarray(array)
+    is_small = array.dtype.itemsize <= 2  # every number of 16 bits is a float32
+    if array.dtype == np.float32 or is_small:
+        return np.ascontiguousarray(array, dtype=np.float32)
     wide = array.astype(np.float64, copy=False)
     with np.errstate(over="ignore"):
         rows = np.ascontiguousarray(wide, dtype=np.float32)
     if (np.isinf(rows) & np.isfinite(wide)).any():
-        for j, column in enumerate(columns):
-            _to_float32(column.name, wide[:, j])
+        for j, owner in enumerate(_owners(columns)):
+            _to_float32(columns[owner].name, wide[:, j])
     return rows
+
+
+def _flat(data: Any, columns: Sequence[Column]) -> NDArray[Any]:
+    """Return rows of numbers for columns among which there are arrays, all axes in one."""
+    wanted = f"an array of numbers of shape (n_rows, {n_values(columns)}), or with further axes"
+    name = next(column.name for column in columns if column.kind == "array")
+    is_frame = hasattr(data, "columns") or not hasattr(data, "__len__")
+    array = None if is_frame else as_array(data)
+    if array is None or array.dtype.kind not in "biuf":
+        came = type(data).__name__ if array is None else f"an array of {array.dtype}"
+        raise ColumnError(
+            f"column '{name}' is an array, which no frame holds: expected {wanted}, got {came}; "
+            "stack the images into one NumPy array"
+        )
+    if array.ndim < 2 or math.prod(array.shape[1:]) != n_values(columns):
+        raise ColumnError(
+            f"expected {wanted} (columns {listed([c.name for c in columns])}), got {array.shape}"
+        )
+    return array.reshape(len(array), n_values(columns))
 
 
 def _stack(values: Iterable[Values], columns: Sequence[Column], n_rows: int) -> NDArray[np.float32]:

@@ -1,23 +1,42 @@
 """Binarized layers and training for PyTorch, usable alone."""
 
 from bimetal.nn.blocks import BinaryMLP
-from bimetal.nn.layers import BinaryLinear, Sign, clip_latent, latent_weights
+from bimetal.nn.bytes import ByteConv2d, ByteLinear
+from bimetal.nn.conv import BinaryConv2d, BitPlanes, Thermometer
+from bimetal.nn.layers import BinaryLayer, BinaryLinear, Sign, clip_latent, latent_weights
 from bimetal.nn.optim import adamw
+from bimetal.nn.residual import Repeat, Residual, bi_real_block, react_block
+from bimetal.nn.scales import RPReLU, Scale, Shift, fold_norm, fold_norms
 from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
 from bimetal.nn.train import Epoch, History, TrainConfig, train
 
 __all__ = [
     "SURROGATES",
+    "BinaryConv2d",
+    "BinaryLayer",
     "BinaryLinear",
     "BinaryMLP",
+    "BitPlanes",
+    "ByteConv2d",
+    "ByteLinear",
     "Epoch",
     "History",
+    "RPReLU",
+    "Repeat",
+    "Residual",
+    "Scale",
+    "Shift",
     "Sign",
+    "Thermometer",
     "TrainConfig",
     "adamw",
+    "bi_real_block",
     "binarize",
     "clip_latent",
+    "fold_norm",
+    "fold_norms",
     "latent_weights",
+    "react_block",
     "surrogate",
     "train",
 ]

@@ -1,6 +1,7 @@
 """Binary layers. A latent weight is the parameter; its binary view is computed, never stored.
 
-`BinaryLinear` is a drop-in for `torch.nn.Linear` with ±1 weights. With `groups` > 1 it is that many
+`BinaryLinear` is a drop-in for `torch.nn.Linear` with ±1 weights (`BinaryConv2d` of
+`bimetal.nn.conv` is the one for `torch.nn.Conv2d`). With `groups` > 1 it is that many
 independent layers side by side, which is how an ensemble trains in one tensor.
 """
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from bimetal.errors import DataError
 from bimetal.nn.surrogates import binarize, surrogate
 
-__all__ = ["BinaryLinear", "Sign", "clip_latent", "latent_weights"]
+__all__ = ["BinaryLayer", "BinaryLinear", "Sign", "clip_latent", "latent_weights"]
 
 
 class Sign(nn.Module):
@@ -36,7 +37,41 @@ class Sign(nn.Module):
         return repr(self.surrogate_name)
 
 
-class BinaryLinear(nn.Module):
+class BinaryLayer(nn.Module):
+    """What binary layers share: a latent weight and its binary view.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weights.
+    surrogate_name : str
+        Gradient of the weights' sign.
+    generator : torch.Generator, optional
+        Source of the initial latent weights, uniform in ±`init_bound`.
+    init_bound : float
+        Small beside the clip of 1, so that early gradients can flip any weight.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        surrogate_name: str,
+        generator: torch.Generator | None,
+        init_bound: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.latent_weight = nn.Parameter(
+            torch.rand(shape, generator=generator).mul_(2).sub_(1).mul_(init_bound)
+        )
+        self._slope = surrogate(surrogate_name)
+
+    @property
+    def binary_weight(self) -> Tensor:
+        """±1 weights of the shape of the latent ones, with the surrogate gradient."""
+        return binarize(self.latent_weight, self._slope)
+
+
+class BinaryLinear(BinaryLayer):
     """Linear layer with weights −1 and +1, no bias (the norm that follows has one).
 
     Parameters
@@ -74,23 +109,14 @@ class BinaryLinear(nn.Module):
         generator: torch.Generator | None = None,
         init_bound: float = 0.1,
     ) -> None:
-        super().__init__()
         if min(n_in, n_out, groups) < 1 or n_in % groups or n_out % groups:
             raise DataError(
                 f"{n_in} inputs and {n_out} outputs do not divide into {groups} groups; all three "
                 "must be positive, and groups a divisor of both"
             )
-        self.n_in, self.n_out, self.groups = n_in, n_out, groups
         shape = (groups, n_out // groups, n_in // groups)
-        self.latent_weight = nn.Parameter(
-            (torch.rand(shape, generator=generator) * 2 - 1) * init_bound
-        )
-        self._slope = surrogate(surrogate_name)
-
-    @property
-    def binary_weight(self) -> Tensor:
-        """±1 weights, shape (groups, n_out / groups, n_in / groups), with the surrogate gradient."""
-        return binarize(self.latent_weight, self._slope)
+        super().__init__(shape, surrogate_name, generator, init_bound)
+        self.n_in, self.n_out, self.groups = n_in, n_out, groups
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n_in) to (n_rows, n_out)."""
@@ -109,7 +135,7 @@ class BinaryLinear(nn.Module):
 
 def latent_weights(model: nn.Module) -> list[nn.Parameter]:
     """Return the latent weights of every binary layer in a model."""
-    return [m.latent_weight for m in model.modules() if isinstance(m, BinaryLinear)]
+    return [m.latent_weight for m in model.modules() if isinstance(m, BinaryLayer)]
 
 
 @torch.no_grad()

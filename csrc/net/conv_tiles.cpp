@@ -1,0 +1,199 @@
+// Convolutions in matrix tiles (AMX): maps of bits are spread to bytes +1 and -1, strip by strip, just before use.
+#include "conv.hpp"
+
+namespace bimetal {
+
+using std::size_t;
+
+namespace {
+
+constexpr size_t kTilePanel = 32;
+constexpr size_t kStripBytes = 512 << 10;    // spread bytes that one task works on: they should stay in the L2 cache
+constexpr std::int32_t kNever = -(1 << 30);  // beyond the last output: no sum of +1 and -1 reaches so far
+
+// Steps between output pixels, where rows and pixels lie evenly.
+bool is_even(const Geometry& g, const Layout& out) {
+    return out.border.is_empty() || (out.shape.h == g.out_h() && out.shape.w == g.out_w());
+}
+
+TileOut tile_out(const Geometry& g, const Layout& out, bool makes_bits, const std::int32_t* bias) {
+    const bool is_dense = out.border.is_empty();
+    return {nullptr, out.pixel, is_dense ? g.out_w() * out.pixel : out.row(), makes_bits, bias};
+}
+
+const std::int32_t* keep_bias(Arena& arena, Span<std::int32_t> bias) {
+    std::vector<std::int32_t> padded(bias.data, bias.data + bias.n);
+    padded.resize((bias.n + kTilePanel - 1) / kTilePanel * kTilePanel, kNever);
+    return arena.keep(padded);
+}
+
+// Word i of a tile holds the weights of channels 4 * i ... 4 * i + 3 for sixteen outputs: bit 4 * n + j.
+const std::uint64_t* lay_out_tiles(Arena& arena, const ConvWeights& weights, size_t n_panels, size_t chunks) {
+    const size_t n_steps = weights.n_taps * chunks;
+    auto* tiles = arena.make<std::uint64_t>(n_panels * n_steps * 32);
+    std::vector<std::uint32_t> row(weights.n_taps * weights.tap_words);
+    for (size_t o = 0; o < weights.n_out; o++) {
+        weights.row(o, row.data());
+        const size_t panel = o / kTilePanel, tile = o % kTilePanel / 16, n = o % 16;
+        for (size_t t = 0; t < weights.n_taps; t++)
+            for (size_t w = 0; w < weights.tap_words; w++) {
+                std::uint64_t* to =
+                    tiles + ((panel * n_steps + w / 2 * weights.n_taps + t) * 2 + tile) * 16 + w % 2 * 8;
+                for (size_t i = 0; i < 8; i++)
+                    to[i] |= static_cast<std::uint64_t>(row[t * weights.tap_words + w] >> (4 * i) & 15) << (4 * n);
+            }
+    }
+    return tiles;
+}
+
+// Zeros over the border pixels among `n_rows` spread rows that begin at row `first` of the bordered map.
+void clear_border(const Layout& in, size_t first, size_t n_rows, std::int8_t* bytes) {
+    const size_t row_bytes = in.row() / in.pixel * 64;
+    for (size_t r = 0; r < n_rows; r++, bytes += row_bytes) {
+        const size_t y = first + r;
+        const bool is_beyond = y < in.border.top || y >= in.border.top + in.shape.h;
+        std::fill(bytes, bytes + (is_beyond ? row_bytes : in.border.left * 64), std::int8_t{0});
+        if (!is_beyond) std::fill(bytes + row_bytes - in.border.right * 64, bytes + row_bytes, std::int8_t{0});
+    }
+}
+
+struct Strips {
+    size_t rows, n;  // output rows of a strip, strips of an image
+    Strips(size_t out_h, size_t fixed_bytes, size_t row_bytes) {
+        const size_t most = fixed_bytes < kStripBytes ? (kStripBytes - fixed_bytes) / row_bytes : 0;
+        n = (out_h + std::max<size_t>(2, most) - 1) / std::max<size_t>(2, most);
+        rows = ((out_h + n - 1) / n + 1) / 2 * 2;  // even: narrow rows are worked on in pairs
+        n = (out_h + rows - 1) / rows;
+    }
+};
+
+// Panels are shared out only where there are fewer strips than threads.
+size_t panel_groups(const Run& run, size_t n_strips, size_t n_panels) {
+    const size_t n_threads = run.pool.n_threads();
+    return n_strips >= 2 * n_threads || n_threads == 1 ? 1 : std::min(n_panels, n_threads);
+}
+
+}  // namespace
+
+bool can_use_tiles(const BitConv& conv) {
+    return conv.geometry.groups == 1 && is_even(conv.geometry, conv.out->layout);
+}
+
+void Net::build_tiles_conv(const BitConv& conv, double microseconds) {
+    const Geometry g = conv.geometry;
+    const Layout in = conv.in.layout;
+    const size_t chunks = (g.in.c + 63) / 64, width = in.row() / in.pixel;
+    std::vector<std::uint32_t> taps;
+    for (size_t y = 0; y < g.kernel_h; y++)
+        for (size_t x = 0; x < g.kernel_w; x++) taps.push_back(u32((y * g.dilation_h * width + x * g.dilation_w) * 64));
+    TileConvPlan plan{};
+    plan.n_out = conv.weights.n_out, plan.n_panels = (plan.n_out + kTilePanel - 1) / kTilePanel;
+    plan.n_taps = taps.size(), plan.chunks = chunks, plan.tap_offset = arena_.keep(taps);
+    plan.pixel_step = g.stride_w * 64, plan.row_step = g.stride_h * width * 64;
+    plan.out_h = g.out_h(), plan.out_w = g.out_w();
+    plan.weights = lay_out_tiles(arena_, conv.weights, plan.n_panels, chunks);
+    const TileOut out = tile_out(g, conv.out->layout, conv.makes_bits, keep_bias(arena_, conv.bias));
+    if (plan.out_h * plan.out_w == 1) return build_tiles_dense(conv, plan, out, microseconds);
+
+    const Strips strips(plan.out_h, g.reach_h() * width * 64 * chunks, g.stride_h * width * 64 * chunks);
+    const size_t most_rows = (strips.rows - 1) * g.stride_h + g.reach_h();
+    want_local(most_rows * width * 64 * chunks);
+    const size_t dy = in.border.top - g.top, dx = in.border.left - g.left;
+    const bool is_zero = conv.pad == Pad::kZero && !in.border.is_empty();
+    step("tiles", microseconds, [=, view = conv.in, buffer = conv.out](const Run& run) {
+        const size_t groups = panel_groups(run, strips.n * run.n, plan.n_panels);
+        run.pool.run(run.n * strips.n * groups, [&](size_t task, size_t thread) {
+            const size_t image = task / groups / strips.n, first = task / groups % strips.n * strips.rows,
+                         end = std::min(first + strips.rows, plan.out_h), group = task % groups;
+            auto* bytes = reinterpret_cast<std::int8_t*>(run.local(thread));
+            const size_t top = dy + first * g.stride_h, n_rows = (end - first - 1) * g.stride_h + g.reach_h();
+            TileConvPlan strip = plan;
+            strip.chunk_step = n_rows * width * 64;
+            net_.tiles->spread(run.at<std::uint32_t>(view, image) + top * in.row(), n_rows * width, g.in.c, chunks, 64,
+                               strip.chunk_step, bytes);
+            for (size_t chunk = 0; is_zero && chunk < chunks; chunk++)
+                clear_border(in, top, n_rows, bytes + chunk * strip.chunk_step);
+            TileOut to = out;
+            to.out = run.at<std::uint32_t>(*buffer, image) + buffer->layout.at(first * plan.out_w);
+            net_.tiles->conv(strip, bytes + dx * 64, to, 0, end - first, plan.n_panels * group / groups,
+                             plan.n_panels * (group + 1) / groups);
+        });
+    });
+}
+
+// One output pixel an image: the images of a block are the pixels of one row.
+void Net::build_tiles_dense(const BitConv& conv, TileConvPlan plan, TileOut out, double microseconds) {
+    const Layout in = conv.in.layout;
+    const size_t n_pixels = in.n_elements() / in.pixel;
+    plan.chunk_step = n_pixels * 64;
+    buffers_.push_back(std::make_unique<Buffer>(
+        Buffer{Kind::kBytes, {}, plan.chunks * plan.chunk_step + 128, 0, steps_.size(), steps_.size() + 1}));
+    const Buffer& spread = *buffers_.back();
+    const bool is_zero = conv.pad == Pad::kZero && !in.border.is_empty();
+    const size_t c = conv.geometry.in.c, width = in.row() / in.pixel;
+    const size_t corner = in.from_corner(in.border.top - conv.geometry.top, in.border.left - conv.geometry.left);
+    step("spread", 0, [=, &spread, view = conv.in](const Run& run) {
+        run.pool.run(run.n, [&](size_t image, size_t) {
+            auto* bytes = run.at<std::int8_t>(spread, image);
+            net_.tiles->spread(run.at<std::uint32_t>(view, image), n_pixels, c, plan.chunks, 64, plan.chunk_step,
+                               bytes);
+            for (size_t chunk = 0; is_zero && chunk < plan.chunks; chunk++)
+                clear_border(in, 0, n_pixels / width, bytes + chunk * plan.chunk_step);
+        });
+    });
+    plan.pixel_step = spread.n_bytes;
+    out.pixel_step = conv.out->n_bytes / 4;
+    step("tiles", microseconds, [=, &spread, buffer = conv.out](const Run& run) {
+        TileConvPlan block = plan;
+        block.out_w = run.n;
+        TileOut to = out;
+        to.out = run.at<std::uint32_t>(*buffer, 0) + buffer->layout.at(0);
+        const size_t n_tasks = run.pool.n_threads() == 1 ? 1 : std::min(plan.n_panels, 4 * run.pool.n_threads());
+        run.pool.run(n_tasks, [&](size_t task, size_t) {
+            net_.tiles->conv(block, run.at<std::int8_t>(spread, 0) + corner / in.pixel * 64, to, 0, 1,
+                             plan.n_panels * task / n_tasks, plan.n_panels * (task + 1) / n_tasks);
+        });
+    });
+}
+
+bool can_use_byte_tiles(const Geometry& g, const Layout& out) {
+    return g.groups == 1 && g.dilation_w == 1 && is_even(g, out);
+}
+
+void Net::build_tiles_byte_conv(const Geometry& g, const View& view, const Buffer& buffer, bool makes_bits,
+                                Span<std::int8_t> weights, Span<std::int32_t> bias, double microseconds) {
+    const Layout in = view.layout;
+    const size_t n_out = bias.n, run_bytes = g.kernel_w * g.in.c;
+    const auto runs = run_offsets(g, in, true);
+    TileByteConvPlan plan{};
+    plan.n_out = n_out, plan.n_panels = (n_out + kTilePanel - 1) / kTilePanel;
+    plan.n_runs = runs.size(), plan.run_bytes = run_bytes, plan.run_offset = arena_.keep(runs);
+    plan.pixel_step = g.stride_w * g.in.c, plan.row_step = g.stride_h * in.row();
+    plan.out_h = g.out_h(), plan.out_w = g.out_w();
+    const size_t n_in = plan.n_runs * run_bytes;
+    plan.n_steps = (n_in + 63) / 64;
+    auto* tiles = arena_.make<std::int8_t>(plan.n_panels * plan.n_steps * 2048);
+    for (size_t o = 0; o < n_out; o++)
+        for (size_t k = 0; k < n_in; k++)
+            tiles[((o / kTilePanel * plan.n_steps + k / 64) * 2 + o % kTilePanel / 16) * 1024 + k % 64 / 4 * 64 +
+                  o % 16 * 4 + k % 4] = weights[o * n_in + k];
+    plan.weights = tiles;
+    want_local(plan.scratch_bytes());
+    const TileOut out = tile_out(g, buffer.layout, makes_bits, keep_bias(arena_, bias));
+    const size_t corner = in.from_corner(in.border.top - g.top, in.border.left - g.left);
+    const Strips strips(plan.out_h, g.reach_h() * in.row(), g.stride_h * in.row());
+    step("tiles", microseconds, [=, &buffer](const Run& run) {
+        const size_t n_threads = run.pool.n_threads();
+        const size_t n_parts =
+            strips.n * run.n < 2 * n_threads && n_threads > 1 ? std::min(plan.out_h, 4 * n_threads) : strips.n;
+        run.pool.run(run.n * n_parts, [&](size_t task, size_t thread) {
+            const size_t image = task / n_parts, part = task % n_parts;
+            TileOut to = out;
+            to.out = run.at<std::uint32_t>(buffer, image) + buffer.layout.at(0);
+            net_.tiles->byte_conv(plan, run.at<std::uint8_t>(view, image) + corner, to, plan.out_h * part / n_parts,
+                                  plan.out_h * (part + 1) / n_parts, 0, plan.n_panels, run.local(thread));
+        });
+    });
+}
+
+}  // namespace bimetal
