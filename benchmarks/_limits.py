@@ -49,7 +49,7 @@ def paper_ratio(fan_in: int) -> float:
 
 def goal_limits(found: dict[str, Any]) -> dict[str, float]:
     """Return, for the rows with a goal to which the ceilings set one, the largest value possible."""
-    ceilings, made = found["ceilings"], {share("words", 1): 100.0}
+    ceilings, made = found["ceilings"], {share("words", 1): 120.0}  # five instructions, not six
     bits = rate(ceilings, TRIPLE, LOGIC, AMX)
     made[share("planes", 16)] = 100 * rate(ceilings, LOGIC) / rate(ceilings, TRIPLE)
     for cores, n_cores in (("one core", 1), ("two cores", 2)):

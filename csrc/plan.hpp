@@ -109,6 +109,21 @@ struct LinkPlan {
     const float* values;
 };
 
+// For rows that change a little at a time. A flip is 2 * bit + what the bit is now.
+struct StreamKernels {
+    // flips: bits of one group, padded to eights with 2 * n_in; planes: (n_planes, n_words) of the group, whose last
+    // one is what fires; changed: (n_words,) where it has changed
+    void (*correct_counts)(const CountsPlan&, std::size_t group, const std::uint32_t* flips, std::size_t n,
+                           std::uint64_t* planes, std::uint64_t* changed);
+    std::size_t (*count_bits)(const std::uint64_t* words, std::size_t n_words);
+    // The changed bits of some words; flips has room for sixteen more than there are.
+    void (*list_flips)(const std::uint64_t* changed, const std::uint64_t* now, std::size_t n_words,
+                       std::uint32_t* flips);
+    // Cycles, about: of encode_row for a word, of dense_row for 64 inputs and 8 neurons, of rules_row for a literal of
+    // 64 rules, of readout_row for a word and an output, and of correct_counts for a flip and a vector.
+    double encode, dense, rules, readout, flip;
+};
+
 // One instruction set. Row form: `bits` and `words` are packed rows. Planes form: pointers to whole planes.
 struct Kernels {
     const char* name;
@@ -127,10 +142,7 @@ struct Kernels {
     // points: (n_points, stride); out: (n_rows, n_outputs)
     void (*link)(const LinkPlan&, const std::int32_t* points, std::size_t stride, std::size_t n_rows, float* out);
     const struct NetKernels* net;  // the kernels of maps
-    // flips: 2 * bit of the group + what it is now, padded to eights with 2 * n_in; planes: (n_planes, n_words) of the
-    // group, whose last one is what fires; changed: (n_words,) where it has changed
-    void (*correct_counts)(const CountsPlan&, std::size_t group, const std::uint32_t* flips, std::size_t n,
-                           std::uint64_t* planes, std::uint64_t* changed);
+    const struct StreamKernels* stream;
 };
 
 extern const Kernels kSerial;

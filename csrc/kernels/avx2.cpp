@@ -176,12 +176,14 @@ void readout_row_avx2(const ReadoutPlan& plan, const uint64_t* words, std::int32
     readout_row_with(plan, words, points, sum_narrow);
 }
 
+constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_portable, 100, 4, 22, 10, 3.5};
+
 }  // namespace
 
 namespace bimetal {
 
 const Kernels kAvx2 = {"avx2",           kRows,         56,           encode_row_avx2, dense_row_avx2, rules_row_avx2,
                        readout_row_avx2, encode_planes, dense_planes, rules_planes,    readout_planes, link,
-                       &kNetAvx2,        correct_counts};
+                       &kNetAvx2,        &kStream};
 
 }  // namespace bimetal

@@ -246,6 +246,22 @@ void readout_row_avx512(const ReadoutPlan& plan, const uint64_t* words, std::int
     }
 }
 
+void list_flips_avx512(const uint64_t* changed, const uint64_t* now, size_t n_words, std::uint32_t* flips) {
+    const __m512i lane = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    for (size_t w = 0; w < n_words; w++) {
+        if (!changed[w]) continue;
+        for (size_t i = 0; i < 64; i += 16) {
+            const auto here = static_cast<__mmask16>(changed[w] >> i), is_set = static_cast<__mmask16>(now[w] >> i);
+            const __m512i bit = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int>(2 * (64 * w + i))));
+            const __m512i flip = _mm512_mask_add_epi32(bit, is_set, bit, _mm512_set1_epi32(1));
+            _mm512_storeu_si512(flips, _mm512_maskz_compress_epi32(here, flip));
+            flips += popcount(here);
+        }
+    }
+}
+
+constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_avx512, 25, 1.4, 3, 3, 4};
+
 }  // namespace
 
 namespace bimetal {
@@ -253,6 +269,6 @@ namespace bimetal {
 const Kernels kAvx512 = {
     "avx512",           kRows,         112,          encode_row_avx512, dense_row_avx512, rules_row_avx512,
     readout_row_avx512, encode_planes, dense_planes, rules_planes,      readout_planes,   link,
-    &kNetAvx512,        correct_counts};
+    &kNetAvx512,        &kStream};
 
 }  // namespace bimetal

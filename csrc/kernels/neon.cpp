@@ -162,12 +162,14 @@ void readout_row_neon(const ReadoutPlan& plan, const uint64_t* words, std::int32
     readout_row_with(plan, words, points, sum_narrow);
 }
 
+constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_portable, 150, 6, 30, 12, 3.5};
+
 }  // namespace
 
 namespace bimetal {
 
 const Kernels kNeon = {"neon",           kRows,         28,           encode_row_neon, dense_row_neon, rules_row_neon,
                        readout_row_neon, encode_planes, dense_planes, rules_planes,    readout_planes, link,
-                       &kNetNeon,        correct_counts};
+                       &kNetNeon,        &kStream};
 
 }  // namespace bimetal

@@ -8,7 +8,7 @@
 // Few pixels, or windows of which little stays in the L1 cache, are better served by two tiles of B for each of A.
 #include <immintrin.h>
 
-#include "../net/kernels.hpp"
+#include "tile_grid.hpp"
 
 namespace bimetal {
 
@@ -22,18 +22,18 @@ using std::uint32_t;
 using std::uint64_t;
 using std::uint8_t;
 
-constexpr size_t kTile = 1024;     // bytes of a tile
-constexpr size_t kMostTiles = 6;   // of pixels in a block
-constexpr size_t kChunksInL1 = 4;
-constexpr size_t kMostRows = 16 * kMostTiles;
+constexpr size_t kTile = 1024;                 // bytes of a tile
+constexpr size_t kMostTiles = kMostRows / 16;  // of pixels in a block
+constexpr size_t kChunksInL1 = 4;              // of all pixels of a block, so that every channel finds them there again
 
-// Tile numbers are part of an instruction, so that they must be literals here.
+// Tile numbers are part of an instruction, so that they must be literals. The intrinsics of GCC 12 for loads do not
+// tell the compiler that memory is read.
 #define BIMETAL_LOAD(tile, from, step) \
-    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile ::"r"(from), "r"(step) : "memory")
-#define BIMETAL_MULTIPLY(c, a, b)                 \
-    do {                                          \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #tile::"r"(from), "r"(step) : "memory")
+#define BIMETAL_MULTIPLY(c, a, b)                      \
+    do {                                               \
         if constexpr (kIsBytes) _tile_dpbusd(c, a, b); \
-        else _tile_dpbssd(c, a, b);               \
+        else _tile_dpbssd(c, a, b);                    \
     } while (0)
 
 struct Config {
@@ -42,7 +42,7 @@ struct Config {
     uint8_t rows[16] = {};
 };
 
-// Tiles first to end - 1 have `pixels` rows (C and A), the others 16 (B).
+// The first tiles (C and A) have one row a pixel, the others (B) sixteen. Lasts as long as tiles are used.
 struct Session {
     Session(size_t pixels, size_t n_pixel_tiles) {
         Config config;
@@ -50,7 +50,7 @@ struct Session {
             config.row_bytes[i] = 64;
             config.rows[i] = static_cast<uint8_t>(i < n_pixel_tiles ? pixels : 16);
         }
-        __asm__ volatile("ldtilecfg %0" ::"m"(config));  // the intrinsic of GCC 12 tells of 8 of these 64 bytes only
+        __asm__ volatile("ldtilecfg %0" ::"m"(config));  // the intrinsic tells of 8 of these 64 bytes only
     }
     ~Session() { _tile_release(); }
 };
@@ -96,7 +96,7 @@ class BitTiles {
     int8_t* ring_;
 };
 
-template <size_t N>
+// The same for int8 weights, which are tiles as they are; one at a time.
 class ByteTiles {
  public:
     ByteTiles(const TileByteConvPlan& plan, size_t first, size_t end)
@@ -104,10 +104,9 @@ class ByteTiles {
         seek(first);
     }
     const int8_t* next() {
-        if (!left_) seek(tile_ + N < end_ ? tile_ + N : first_);
-        left_--;
+        if (!left_) seek(tile_ + 1 < end_ ? tile_ + 1 : first_);
         const int8_t* tile = from_;
-        from_ += 2 * kTile;
+        from_ += 2 * kTile, left_--;
         return tile;
     }
 
@@ -130,8 +129,8 @@ struct Window {
 
 // Chunks outside, taps inside: neighbouring taps read the same pixels again, which are still in the L1 cache.
 //
-// A processor that has not stored a tile for some 2000 cycles takes 1000 more to store the next (measured on Sapphire
-// Rapids; it seems to put that unit to sleep). So long windows store one now and then, for nobody.
+// A processor that has not stored a tile for some 2000 cycles takes 1000 more to store the next (measured on a Xeon;
+// it seems to put a part of itself to sleep). So long windows store a tile now and then, for nobody.
 template <class Step>
 inline void for_each_step(const Window& window, const Step& step) {
     alignas(64) int8_t nobody[kTile];
@@ -155,10 +154,10 @@ inline void multiply(const Window& window, const char* const* a, Tiles& tiles, i
     const size_t step = window.pixel_step;
     for_each_step(window, [&](size_t offset) {
         BIMETAL_LOAD(7, tiles.next(), size_t{64});
-#define BIMETAL_ONE(m)                                \
-    if constexpr (M > m) {                            \
-        BIMETAL_LOAD(6, a[m] + offset, step);         \
-        BIMETAL_MULTIPLY(m, 6, 7);                    \
+#define BIMETAL_ONE(m)                        \
+    if constexpr (M > m) {                    \
+        BIMETAL_LOAD(6, a[m] + offset, step); \
+        BIMETAL_MULTIPLY(m, 6, 7);            \
     }
         BIMETAL_ONE(0) BIMETAL_ONE(1) BIMETAL_ONE(2) BIMETAL_ONE(3) BIMETAL_ONE(4) BIMETAL_ONE(5)
 #undef BIMETAL_ONE
@@ -171,8 +170,8 @@ inline void multiply(const Window& window, const char* const* a, Tiles& tiles, i
     if constexpr (M > 5) _tile_stored(5, sums + 1280, 64);
 }
 
-// M (one or two) tiles of pixels by two of channels; sums of the second follow those of the first.
-template <bool kIsBytes, size_t M, class Tiles>
+// M (one or two) tiles of pixels by two of channels, bits only; sums of the second follow those of the first.
+template <size_t M, class Tiles>
 inline void multiply_pair(const Window& window, const char* const* a, Tiles& tiles, int32_t* sums) {
     _tile_zero(0);
     _tile_zero(1);
@@ -183,13 +182,13 @@ inline void multiply_pair(const Window& window, const char* const* a, Tiles& til
         const int8_t* b = tiles.next();
         BIMETAL_LOAD(6, b, size_t{64});
         BIMETAL_LOAD(4, a[0] + offset, step);
-        BIMETAL_MULTIPLY(0, 4, 6);
+        _tile_dpbssd(0, 4, 6);
         BIMETAL_LOAD(7, b + kTile, size_t{64});
-        BIMETAL_MULTIPLY(2, 4, 7);
+        _tile_dpbssd(2, 4, 7);
         if constexpr (M > 1) {
             BIMETAL_LOAD(5, a[1] + offset, step);
-            BIMETAL_MULTIPLY(1, 5, 6);
-            BIMETAL_MULTIPLY(3, 5, 7);
+            _tile_dpbssd(1, 5, 6);
+            _tile_dpbssd(3, 5, 7);
         }
     });
     _tile_stored(0, sums, 64);
@@ -200,81 +199,42 @@ inline void multiply_pair(const Window& window, const char* const* a, Tiles& til
     }
 }
 
-// ---- Where pixels lie ---------------------------------------------------------------------------------------------
+// ---- Results -----------------------------------------------------------------------------------------------------
 
-// Tiles of pixels are cut from lines. A line is an output row; or all rows, one behind the other, with the pixels of
-// the border that lie between, whose sums nobody takes. The last tile of a line overlaps the one before, so that all
-// have the same number of rows and nothing beyond the line is read.
-struct Grid {
-    size_t n_lines, length, pitch, out_w;  // pixel i of line l: row l + i / pitch, column i % pitch
-    size_t tile_rows, line_tiles;
-
-    Grid(size_t n_rows, size_t out_w_, size_t flat_pitch) : out_w(out_w_) {
-        const size_t flat = n_rows > 1 && flat_pitch >= out_w ? (n_rows - 1) * flat_pitch + out_w : 0;
-        const bool is_flat = flat && (flat + 15) / 16 <= n_rows * ((out_w + 15) / 16);
-        n_lines = is_flat ? 1 : n_rows;
-        length = is_flat ? flat : out_w;
-        pitch = is_flat ? flat_pitch : out_w;
-        tile_rows = length < 16 ? length : 16;
-        line_tiles = (length + 15) / 16;
-    }
-    size_t n_tiles() const { return n_lines * line_tiles; }
-    size_t line_of(size_t tile) const { return tile / line_tiles; }
-    size_t start_of(size_t tile) const {
-        const size_t start = tile % line_tiles * 16;
-        return start + tile_rows <= length ? start : length - tile_rows;
-    }
-};
-
-// Pixels side by side: n rows of C from `row` on.
-struct Segment {
-    size_t row, n;
-    char* out;
-};
-
-struct Segments {
-    size_t n = 0;
-    Segment at[kMostRows];
-
-    void add(const Grid& grid, const TileOut& out, size_t first_row, size_t tile, size_t row) {
-        const size_t start = grid.start_of(tile), line = grid.line_of(tile);
-        for (size_t i = 0; i < grid.tile_rows;) {
-            const size_t y = (start + i) / grid.pitch, x = (start + i) % grid.pitch;
-            size_t take = (x < grid.out_w ? grid.out_w : grid.pitch) - x;
-            if (take > grid.tile_rows - i) take = grid.tile_rows - i;
-            if (x < grid.out_w) {
-                const size_t to = (first_row + line + y) * out.row_step + x * out.pixel_step;
-                at[n++] = {row + i, take, static_cast<char*>(out.out) + 4 * to};
-            }
-            i += take;
-        }
-    }
-};
-
-// Sums of output channels 16 * tile and up. C >= -bias is C > ~bias, where nothing overflows.
-void finish(const TileOut& out, size_t n_out, const Segments& segments, size_t tile, const int32_t* sums) {
+// Sums of output channels 16 * tile and up.
+void finish_sums(const TileOut& out, size_t n_left, const Segments& segments, size_t tile, const int32_t* sums) {
     const __m512i bias = _mm512_loadu_si512(out.bias + 16 * tile);
-    const size_t n_left = n_out - 16 * tile, step = 4 * out.pixel_step;
+    const size_t step = 4 * out.pixel_step;
+    const __mmask16 wanted = static_cast<__mmask16>(n_left < 16 ? (1u << n_left) - 1 : 0xFFFF);
     for (size_t s = 0; s < segments.n; s++) {
         const int32_t* from = sums + 16 * segments.at[s].row;
-        const int32_t* end = from + 16 * segments.at[s].n;
-        if (!out.makes_bits) {
-            const __mmask16 wanted = static_cast<__mmask16>(n_left < 16 ? (1u << n_left) - 1 : 0xFFFF);
-            char* to = segments.at[s].out + 64 * tile;
-            for (; from < end; from += 16, to += step)
-                _mm512_mask_storeu_epi32(to, wanted, _mm512_add_epi32(_mm512_load_si512(from), bias));
-            continue;
-        }
-        const __m512i below = _mm512_ternarylogic_epi32(bias, bias, bias, 0x55);
+        char* to = segments.at[s].out + 64 * tile;
+        for (const int32_t* end = from + 16 * segments.at[s].n; from < end; from += 16, to += step)
+            _mm512_mask_storeu_epi32(to, wanted, _mm512_add_epi32(_mm512_load_si512(from), bias));
+    }
+}
+
+// Sixteen bits a pixel, half a word. C >= -bias is C > ~bias, where nothing overflows.
+void finish_bits(const TileOut& out, size_t n_left, const Segments& segments, size_t tile, const int32_t* sums) {
+    const __m512i bias = _mm512_loadu_si512(out.bias + 16 * tile);
+    const __m512i below = _mm512_ternarylogic_epi32(bias, bias, bias, 0x55);
+    const size_t step = 4 * out.pixel_step;
+    const bool is_alone = tile % 2 == 0 && n_left <= 16;  // no other tile writes the upper half of the word
+    for (size_t s = 0; s < segments.n; s++) {
+        const int32_t* from = sums + 16 * segments.at[s].row;
         char* to = segments.at[s].out + 2 * tile;
-        const bool is_alone = tile % 2 == 0 && n_left <= 16;  // the other half of the word is nobody's
 #pragma GCC unroll 4
-        for (; from < end; from += 16, to += step) {
-            const __mmask16 bits = _mm512_cmpgt_epi32_mask(_mm512_load_si512(from), below);
-            if (is_alone) *reinterpret_cast<uint32_t*>(to) = bits;
-            else *reinterpret_cast<uint16_t*>(to) = bits;
+        for (const int32_t* end = from + 16 * segments.at[s].n; from < end; from += 16, to += step) {
+            const uint32_t word = _mm512_cmpgt_epi32_mask(_mm512_load_si512(from), below);
+            if (is_alone) __builtin_memcpy(to, &word, 4);
+            else __builtin_memcpy(to, &word, 2);
         }
     }
+}
+
+void finish(const TileOut& out, size_t n_out, const Segments& segments, size_t tile, const int32_t* sums) {
+    const auto work = out.makes_bits ? finish_bits : finish_sums;
+    work(out, n_out - 16 * tile, segments, tile, sums);
 }
 
 // ---- Blocks -------------------------------------------------------------------------------------------------------
@@ -293,7 +253,7 @@ void block(const Window& window, const char* const* a, Tiles& tiles, const TileO
            const Channels& channels) {
     alignas(64) int32_t sums[256 * M * N];
     for (size_t tile = channels.first; tile < channels.end; tile += N) {
-        if constexpr (N == 2) multiply_pair<kIsBytes, M>(window, a, tiles, sums);
+        if constexpr (N == 2) multiply_pair<M>(window, a, tiles, sums);
         else multiply<kIsBytes, M>(window, a, tiles, sums);
         finish(out, channels.n_out, segments, tile, sums);
         if (N == 2 && tile + 1 < channels.end) finish(out, channels.n_out, segments, tile + 1, sums + 256 * M);
@@ -343,8 +303,8 @@ void conv(const TileConvPlan& plan, const int8_t* bytes, const TileOut& out, siz
     const size_t pitch = plan.row_step % plan.pixel_step ? 0 : plan.row_step / plan.pixel_step;
     const Grid grid(row_end - row, plan.out_w, pitch);
     const bool rereads = plan.n_taps > 1 || plan.chunks <= kChunksInL1;
-    if (grid.n_tiles() > 2 && rereads) conv_bits<1>(plan, grid, bytes, out, row, channels);
-    else conv_bits<2>(plan, grid, bytes, out, row, channels);
+    if (grid.n_tiles() > 2 && rereads) return conv_bits<1>(plan, grid, bytes, out, row, channels);
+    return conv_bits<2>(plan, grid, bytes, out, row, channels);
 }
 
 // ---- Bytes --------------------------------------------------------------------------------------------------------
@@ -389,7 +349,7 @@ void byte_conv(const TileByteConvPlan& plan, const uint8_t* bytes, const TileOut
     const uint32_t none = 0;
     const size_t window_bytes = 64 * plan.n_steps;
     const Window window{1, plan.n_steps, &none, 64, window_bytes};
-    ByteTiles<1> tiles(plan, channels.first, channels.end);
+    ByteTiles tiles(plan, channels.first, channels.end);
     const auto work = plan.run_bytes <= 16 ? gather<16> : plan.run_bytes <= 32 ? gather<32> : gather<64>;
     const Session session(grid.tile_rows, 7);
     run_blocks<true, 1>(grid, kMostTiles, row, window, tiles, out, channels, [&](size_t tile, size_t slot) {

@@ -81,7 +81,7 @@ inline uint8_t quantize_one(float x, float scale, float offset) {
 inline void quantize_portable(const float* x, size_t n, size_t channels, const float* scale, const float* offset,
                               uint8_t* bytes) {
     for (size_t i = 0; i < n; i += channels)
-        for (size_t c = 0; c < channels; c++) bytes[i + c] = quantize_one(x[i + c], scale[c], offset[c]);
+        for (size_t c = 0; c < channels && i + c < n; c++) bytes[i + c] = quantize_one(x[i + c], scale[c], offset[c]);
 }
 
 }  // namespace

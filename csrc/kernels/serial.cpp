@@ -87,6 +87,8 @@ void dense_row_serial(const DensePlan& plan, const uint64_t* in, uint64_t* out) 
     dense_groups(plan, in, out, [](auto... part) { return dense_word_serial(part...); });
 }
 
+constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_portable, 250, 24, 200, 64, 3.5};
+
 }  // namespace
 
 namespace bimetal {
@@ -104,6 +106,6 @@ const Kernels kSerial = {"serial",
                          readout_planes,
                          link,
                          &kNetSerial,
-                         correct_counts};
+                         &kStream};
 
 }  // namespace bimetal

@@ -10,9 +10,9 @@ namespace bimetal {
 namespace {
 
 constexpr Rates kRates[] = {
-    {"amx", 1.2e6, 1.6e6, 3.0e6, 512, 0.010}, {"avx512", 1.2e6, 1.8e6, 0, 512, 0.010},
-    {"avx2", 0.42e6, 1.0e6, 0, 256, 0.010},   {"neon", 0.3e6, 0.5e6, 0, 128, 0.010},
-    {"serial", 0.08e6, 0.15e6, 0, 64, 0.015},
+    {"amx", 1.4e6, 2.0e6, 2.5e6, 512, 0.010},    {"avx512", 1.4e6, 2.0e6, 0, 512, 0.010},
+    {"avx2", 0.42e6, 1.0e6, 0, 256, 0.010},      {"neon", 0.3e6, 0.5e6, 0, 128, 0.010},
+    {"serial", 0.13e6, 0.5e6, 0, 64, 0.015},
 };
 constexpr double kBytesPerMicrosecond = 15e3;  // weights that a call reads once, from the outer cache or memory
 
@@ -37,11 +37,15 @@ double planes_cost(const Rates& rates, const ConvWork& work) {
     return blocks * work.bits * (rates.lanes * work.outputs / rates.planes + rates.plane_set_up);
 }
 
-// Sixteen pixels of a row and thirty-two channels at once; weights are expanded to bytes for every image.
+// Sixteen pixels by sixty-four bits by sixteen outputs at a time. Weights are expanded from bits for every few tiles of
+// pixels, which counts where there are no more: where one output pixel an image makes a batch a row of pixels.
 double tiles_cost(const Rates& rates, const ConvWork& work) {
     if (rates.tiles == 0) return HUGE_VAL;
-    const double expand = work.bits * std::ceil(work.outputs / 32) * 32 / 6e4;
-    return work.macs() / rates.tiles + expand + work.pixels * work.bits / 9 / 6e4;
+    const auto whole = [](double x, double unit) { return std::ceil(x / unit) * unit; };
+    const double weights = work.tile_bits * whole(work.outputs, 16);
+    if (work.pixels > 1) return whole(work.pixels, 16) * weights / rates.tiles;
+    constexpr double kExpand = 6.5e-6;
+    return weights * (kExpand + whole(work.images, 16) / (1.3 * rates.tiles)) / work.images;
 }
 
 }  // namespace bimetal

@@ -9,6 +9,7 @@ namespace bimetal {
 struct ConvWork {
     double pixels, bits, outputs;  // output pixels of one image, input bits of a window, output channels
     double images;                 // that a call usually brings
+    double tile_bits;              // bits of a window, every tap padded to 64
     double macs() const { return pixels * bits * outputs; }
 };
 

@@ -154,7 +154,8 @@ void Net::build_bit_conv(const BitConv& conv) {
     if (g.groups > 1 && (g.group_in() % 32 || (conv.makes_bits && group_out % 32))) return build_any_conv(conv);
     const Rates& rates = rates_of(isa());
     const ConvWork work{static_cast<double>(g.out_h() * g.out_w()), static_cast<double>(g.n_taps() * g.group_in()),
-                        static_cast<double>(conv.weights.n_out), static_cast<double>(options_.batch)};
+                        static_cast<double>(conv.weights.n_out), static_cast<double>(options_.batch),
+                        static_cast<double>(g.n_taps() * ((g.group_in() + 63) / 64 * 64))};
     const double words = words_cost(rates, work);
     const double planes = can_use_planes(conv) ? planes_cost(rates, work) : HUGE_VAL;
     const double tiles = net_.tiles && can_use_tiles(conv) ? tiles_cost(rates, work) : HUGE_VAL;

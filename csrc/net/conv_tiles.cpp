@@ -8,7 +8,7 @@ using std::size_t;
 namespace {
 
 constexpr size_t kTilePanel = 32;
-constexpr size_t kStripBytes = 512 << 10;    // spread bytes that one task works on: they should stay in the L2 cache
+constexpr size_t kStripBytes = 256 << 10;    // spread bytes that one task works on: they should stay in the L2 cache
 constexpr std::int32_t kNever = -(1 << 30);  // beyond the last output: no sum of +1 and -1 reaches so far
 
 // Steps between output pixels, where rows and pixels lie evenly.
@@ -121,37 +121,46 @@ void Net::build_tiles_conv(const BitConv& conv, double microseconds) {
     });
 }
 
-// One output pixel an image: the images of a block are the pixels of one row.
+// One output pixel an image: the images of a block are the pixels of one row, and a chunk of one pixel of the map of all
+// images lies together.
 void Net::build_tiles_dense(const BitConv& conv, TileConvPlan plan, TileOut out, double microseconds) {
     const Layout in = conv.in.layout;
-    const size_t n_pixels = in.n_elements() / in.pixel;
-    plan.chunk_step = n_pixels * 64;
+    const size_t n_pixels = in.n_elements() / in.pixel, width = in.row() / in.pixel, c = conv.geometry.in.c;
     buffers_.push_back(std::make_unique<Buffer>(
-        Buffer{Kind::kBytes, {}, plan.chunks * plan.chunk_step + 128, 0, steps_.size(), steps_.size() + 1}));
+        Buffer{Kind::kBytes, {}, plan.chunks * n_pixels * 64 + 128, 0, steps_.size(), steps_.size() + 1}));
     const Buffer& spread = *buffers_.back();
     const bool is_zero = conv.pad == Pad::kZero && !in.border.is_empty();
-    const size_t c = conv.geometry.in.c, width = in.row() / in.pixel;
     const size_t corner = in.from_corner(in.border.top - conv.geometry.top, in.border.left - conv.geometry.left);
     step("spread", 0, [=, &spread, view = conv.in](const Run& run) {
+        auto* bytes = run.at<std::int8_t>(spread, 0);
         run.pool.run(run.n, [&](size_t image, size_t) {
-            auto* bytes = run.at<std::int8_t>(spread, image);
-            net_.tiles->spread(run.at<std::uint32_t>(view, image), n_pixels, c, plan.chunks, 64, plan.chunk_step,
-                               bytes);
-            for (size_t chunk = 0; is_zero && chunk < plan.chunks; chunk++)
-                clear_border(in, 0, n_pixels / width, bytes + chunk * plan.chunk_step);
+            net_.tiles->spread(run.at<std::uint32_t>(view, image), n_pixels, c, plan.chunks, 64 * run.n,
+                               64 * run.n * n_pixels, bytes + 64 * image);
+            if (!is_zero) return;
+            for (size_t chunk = 0; chunk < plan.chunks; chunk++)
+                for (size_t p = 0; p < n_pixels; p++)
+                    if (!in.is_inside(p / width, p % width)) {
+                        auto* pixel = bytes + ((chunk * n_pixels + p) * run.n + image) * 64;
+                        std::fill(pixel, pixel + 64, std::int8_t{0});
+                    }
         });
     });
-    plan.pixel_step = spread.n_bytes;
+    plan.pixel_step = 64;
     out.pixel_step = conv.out->n_bytes / 4;
+    const std::vector<std::uint32_t> taps(plan.tap_offset, plan.tap_offset + plan.n_taps);
     step("tiles", microseconds, [=, &spread, buffer = conv.out](const Run& run) {
         TileConvPlan block = plan;
-        block.out_w = run.n;
+        block.out_w = run.n, block.row_step = 0, block.chunk_step = 64 * run.n * n_pixels;
+        std::vector<std::uint32_t> offsets;
+        for (const std::uint32_t tap : taps) offsets.push_back(u32(tap * run.n));
+        block.tap_offset = offsets.data();
         TileOut to = out;
         to.out = run.at<std::uint32_t>(*buffer, 0) + buffer->layout.at(0);
+        const auto* bytes = run.at<std::int8_t>(spread, 0) + corner / in.pixel * 64 * run.n;
         const size_t n_tasks = run.pool.n_threads() == 1 ? 1 : std::min(plan.n_panels, 4 * run.pool.n_threads());
         run.pool.run(n_tasks, [&](size_t task, size_t) {
-            net_.tiles->conv(block, run.at<std::int8_t>(spread, 0) + corner / in.pixel * 64, to, 0, 1,
-                             plan.n_panels * task / n_tasks, plan.n_panels * (task + 1) / n_tasks);
+            net_.tiles->conv(block, bytes, to, 0, 1, plan.n_panels * task / n_tasks,
+                             plan.n_panels * (task + 1) / n_tasks);
         });
     });
 }

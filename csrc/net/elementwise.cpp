@@ -49,13 +49,16 @@ void Net::quantize(size_t input_value, Span<float> scale, Span<float> offset) {
     add_op("quantize", Kind::kBytes, {1, n / c, c}, [=] {
         const View in = input_value ? flat(input_value) : View{nullptr, {}};
         const Buffer& out = make_output();
-        const auto scales = kept(scale), offsets = kept(offset);
+        // Few channels are written out until they fill whole vectors: the kernels then need not.
+        const size_t period = c < 64 ? 64 * c : c;
+        std::vector<float> scales, offsets;
+        for (size_t i = 0; i < period; i++) scales.push_back(scale[i % c]), offsets.push_back(offset[i % c]);
         step("row", 1e-4 * static_cast<double>(n), [=, &out](const Run& run) {
             const size_t w = out.layout.shape.w;
             for_each_part(run, out.layout.shape.h, w * c, [&](size_t image, size_t y, size_t end) {
                 const float* from = in.buffer ? run.at<float>(in, image) : run.rows + image * n_columns_;
                 for (; y < end; y++)
-                    net_.quantize(from + y * w * c, w * c, c, scales.data(), offsets.data(),
+                    net_.quantize(from + y * w * c, w * c, period, scales.data(), offsets.data(),
                                   run.at<std::uint8_t>(out, image) + out.layout.at(y, 0));
             });
         });

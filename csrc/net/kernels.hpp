@@ -65,7 +65,7 @@ struct NetKernels {
     void (*bits_to_bytes)(const std::uint32_t* words, std::size_t n, std::uint8_t* bytes);
     // OR of n_rows stretches of n_words words.
     void (*or_words)(const std::uint32_t* const* rows, std::size_t n_rows, std::size_t n_words, std::uint32_t* out);
-    // bytes = min(max(rint(x * scale[c] + offset[c]), 0), 255), NaN -> 0; n is a multiple of `channels`.
+    // bytes = min(max(rint(x * scale[c] + offset[c]), 0), 255), NaN -> 0, where c = i % channels.
     void (*quantize)(const float* x, std::size_t n, std::size_t channels, const float* scale, const float* offset,
                      std::uint8_t* bytes);
 

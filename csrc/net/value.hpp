@@ -45,6 +45,10 @@ struct Layout {
     // First element of pixel p, counted row by row without the border.
     std::size_t at(std::size_t p) const { return at(p / shape.w, p % shape.w); }
     std::size_t at(std::size_t y, std::size_t x) const { return (y + border.top) * row() + (x + border.left) * pixel; }
+    bool is_inside(std::size_t bordered_y, std::size_t bordered_x) const {
+        return bordered_y >= border.top && bordered_y < border.top + shape.h && bordered_x >= border.left &&
+               bordered_x < border.left + shape.w;
+    }
     // First element of the border's corner plus (y, x).
     std::size_t from_corner(std::size_t y, std::size_t x) const { return y * row() + x * pixel; }
 };

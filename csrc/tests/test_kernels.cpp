@@ -11,6 +11,7 @@
 #include <random>
 
 #include "bimetal/engine.hpp"
+#include "bimetal/stream.hpp"
 #include "tests.hpp"
 
 namespace {
@@ -154,6 +155,26 @@ std::vector<float> run(const Engine& engine, const std::vector<float>& rows, siz
     return out;
 }
 
+// A stream of updates, few columns and many, gives the answers of the full row every time.
+bool stream_agrees(const Engine& engine, Random& random, unsigned seed) {
+    const size_t n_columns = engine.n_columns();
+    const auto strange = [&] { return random.strange_float(); };
+    auto row = many<float>(n_columns, strange);
+    bimetal::Stream stream(engine, row.data());
+    for (int i = 0; i < 20; i++) {
+        const size_t n = i % 7 == 3 ? 2 * n_columns : random.whole<size_t>(0, 3);
+        const auto columns = many<std::uint16_t>(n, [&] { return random.whole(0, static_cast<long>(n_columns) - 1); });
+        const auto values = many<float>(n, strange);
+        for (size_t k = 0; k < n; k++) row[columns[k]] = values[k];
+        stream.update(columns.data(), values.data(), n);
+        const auto expected = run(engine, row, 1);
+        if (std::memcmp(stream.answers(), expected.data(), expected.size() * sizeof(float)) == 0) continue;
+        std::printf("seed %u: %s differs in a stream, update %d\n", seed, engine.isa(), i);
+        return false;
+    }
+    return true;
+}
+
 bool all_agree(unsigned seed) {
     std::vector<std::unique_ptr<Engine>> engines;
     Random random(seed);
@@ -176,6 +197,8 @@ bool all_agree(unsigned seed) {
             return false;
         }
     }
+    for (const auto& engine : engines)
+        if (!stream_agrees(*engine, random, seed)) return false;
     return true;
 }
 

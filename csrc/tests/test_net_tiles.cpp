@@ -42,8 +42,8 @@ class Guarded {
     explicit Guarded(size_t n) {
         const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), room = (n + page - 1) / page * page;
         size_ = room + page;
-        pages_ = static_cast<uint8_t*>(
-            mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        pages_ =
+            static_cast<uint8_t*>(mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
         mprotect(pages_ + room, page, PROT_NONE);
         data_ = pages_ + room - n;
     }
@@ -65,7 +65,8 @@ struct Case {
     std::vector<int32_t> bias;
 
     Case(Random& random, bool is_bytes)
-        : c(is_bytes ? random.one_of({1, 3, 4, 5, 16, 40, 64, 70}) : random.one_of({1, 31, 32, 33, 63, 64, 65, 130, 320})),
+        : c(is_bytes ? random.one_of({1, 3, 4, 5, 16, 40, 64, 70})
+                     : random.one_of({1, 31, 32, 33, 63, 64, 65, 130, 320})),
           kernel_h(random.whole(1, 3)),
           kernel_w(random.whole(1, 4)),
           stride(random.whole(1, 3)),
@@ -107,7 +108,8 @@ struct Call {
     Call(Random& random, const Case& c) : makes_bits(random.whole(0, 1)) {
         const bool is_part = random.whole(0, 1);
         row = is_part ? random.whole(0, c.out_h - 1) : 0, row_end = is_part ? random.whole(row, c.out_h) : c.out_h;
-        first = is_part ? random.whole(0, c.n_panels - 1) : 0, end = is_part ? random.whole(first, c.n_panels) : c.n_panels;
+        first = is_part ? random.whole(0, c.n_panels - 1) : 0,
+        end = is_part ? random.whole(first, c.n_panels) : c.n_panels;
         size = makes_bits ? c.n_panels : c.n_out;
         pixel_step = size + random.whole(0, 2), row_step = c.out_w * pixel_step + random.whole(0, 3);
         memory.assign(c.out_h * row_step + 1, kUntouched);
@@ -140,22 +142,23 @@ std::vector<std::uint64_t> bit_tiles(const Case& c, size_t chunks) {
         for (size_t tap = 0; tap < c.n_taps(); tap++)
             for (size_t i = 0; i < c.c; i++) {
                 const size_t step = (o / 32 * chunks + i / 64) * c.n_taps() + tap;
-                tiles[(step * 2 + o % 32 / 16) * 16 + i % 64 / 4] |=
-                    static_cast<std::uint64_t>(c.weight(o, tap, i) > 0) << (o % 16 * 4 + i % 4);
+                tiles[(step * 2 + o % 32 / 16) * 16 + i % 64 / 4] |= static_cast<std::uint64_t>(c.weight(o, tap, i) > 0)
+                                                                     << (o % 16 * 4 + i % 4);
             }
     return tiles;
 }
 
-// Rings of zeros where the map says so: a few pixels get no sign at all.
+// A few pixels get no sign at all, as a border of zeros has none.
 void spread_map(Random& random, const TileKernels& kernels, Case& c, size_t chunks, size_t pixel, size_t plane,
                 int8_t* bytes) {
     const size_t n_words = (c.c + 31) / 32;
-    std::vector<uint32_t> words(c.h * c.w * n_words);
+    Guarded memory(c.h * c.w * n_words * 4);
+    auto* words = reinterpret_cast<uint32_t*>(memory.data());
     for (size_t k = 0; k < c.map.size(); k++)
         if (c.map[k] > 0) words[k / c.c * n_words + k % c.c / 32] |= 1u << (k % c.c % 32);
     std::memset(bytes, 77, c.h * c.w * chunks * 64);
     for (size_t y = 0; y < c.h; y++)
-        kernels.spread(words.data() + y * c.w * n_words, c.w, c.c, chunks, pixel, plane, bytes + y * c.w * pixel);
+        kernels.spread(words + y * c.w * n_words, c.w, c.c, chunks, pixel, plane, bytes + y * c.w * pixel);
     for (size_t p = 0; p < c.h * c.w; p++) {
         if (random.whole(0, 9)) continue;
         for (size_t k = 0; k < chunks; k++) std::memset(bytes + p * pixel + k * plane, 0, 64);
@@ -166,15 +169,17 @@ void spread_map(Random& random, const TileKernels& kernels, Case& c, size_t chun
 bool test_bits(Random& random, const TileKernels& kernels) {
     Case c(random, false);
     const bool by_planes = random.whole(0, 1);
-    const size_t chunks = (c.c + 63) / 64, pixel = by_planes ? 64 : 64 * chunks, plane = by_planes ? 64 * c.h * c.w : 64;
+    const size_t chunks = (c.c + 63) / 64, pixel = by_planes ? 64 : 64 * chunks,
+                 plane = by_planes ? 64 * c.h * c.w : 64;
     Guarded bytes(c.h * c.w * chunks * 64);
     spread_map(random, kernels, c, chunks, pixel, plane, bytes.signed_data());
     std::vector<uint32_t> taps;
     for (size_t tap = 0; tap < c.n_taps(); tap++)
         taps.push_back(static_cast<uint32_t>((tap / c.kernel_w * c.w + tap % c.kernel_w) * c.dilation * pixel));
     const auto tiles = bit_tiles(c, chunks);
-    const TileConvPlan plan{c.n_out, c.n_panels, taps.size(), chunks, taps.data(), plane, c.stride * pixel,
-                            c.stride * c.w * pixel, c.out_h, c.out_w, tiles.data()};
+    const size_t row_step = c.out_h > 1 ? c.stride * c.w * pixel : random.whole(0, 20) * pixel;  // of one row: anything
+    const TileConvPlan plan{c.n_out,          c.n_panels, taps.size(), chunks,  taps.data(), plane,
+                            c.stride * pixel, row_step,   c.out_h,     c.out_w, tiles.data()};
     Call call(random, c);
     kernels.conv(plan, bytes.signed_data(), call.out(c), call.row, call.row_end, call.first, call.end);
     return call.is_right(c);
@@ -196,8 +201,9 @@ bool test_bytes(Random& random, const TileKernels& kernels) {
             tiles.signed_data()[tile * 1024 + k % 64 / 4 * 64 + o % 16 * 4 + k % 4] =
                 static_cast<int8_t>(c.weights[o * n_window + k]);
         }
-    const TileByteConvPlan plan{c.n_out, c.n_panels, runs.size(), c.kernel_w * c.c, runs.data(), c.stride * c.c,
-                                c.stride * c.w * c.c, c.out_h, c.out_w, n_steps, tiles.signed_data()};
+    const TileByteConvPlan plan{c.n_out,     c.n_panels,     runs.size(),          c.kernel_w * c.c,
+                                runs.data(), c.stride * c.c, c.stride * c.w * c.c, c.out_h,
+                                c.out_w,     n_steps,        tiles.signed_data()};
     Guarded scratch((plan.scratch_bytes() + 63) / 64 * 64);
     Call call(random, c);
     kernels.byte_conv(plan, bytes.data(), call.out(c), call.row, call.row_end, call.first, call.end, scratch.data());

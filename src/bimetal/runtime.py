@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,26 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from bimetal import _engine
 from bimetal.columns import require_finite, require_known_missing, to_rows
 from bimetal.errors import DataError, IsaError, ProgramError
-from bimetal.ops import (
-    Add,
-    Affine,
-    ByteConv,
-    Concat,
-    Conv,
-    Dense,
-    Encode,
-    Link,
-    Op,
-    Planes,
-    Pool,
-    PReLU,
-    Quantize,
-    Readout,
-    Rules,
-    TableOp,
-    Threshold,
-)
-from bimetal.program import MISSING, Program, from_parts
+from bimetal.native import build
+from bimetal.program import MISSING, Encode, Program, from_parts
 from bimetal.stream import Changes, Stream
 
 __all__ = ["KERNELS", "Engine", "Step", "isas"]
@@ -114,6 +96,7 @@ class Engine:
     Examples
     --------
     >>> from bimetal.columns import Column
+    >>> from bimetal.program import Encode, Link, Program, Readout
     >>> no = np.array([], "f4")
     >>> adult = Encode(np.array([0], "u2"), np.array([0], "u1"), np.array([18], "f4"), no.astype("u2"), no)
     >>> points = Readout((1,), np.array([[20]], "i2"), np.array([600], "i4"))
@@ -140,39 +123,17 @@ class Engine:
         self.isa = _choose(isa or os.environ.get("BIMETAL_ISA"))
         self.threads = threads
         _check_options(program, threads, cpus, batch_size, kernels or {})
-        self._options = {
+        self._options: dict[str, Any] = {
             "threads": threads,
             "cpus": tuple(cpus),
             "batch_size": batch_size,
             "kernels": dict(kernels or {}),
         }
-        self._core = self._build()
+        self._core = build(program, self.isa, **self._options)
         self.predict_into = self._core.predict_into()
         self._labels = _labels(program)
         self._has_missing_bit = _columns_with_missing_bit(program)
         self._own = threading.local()  # the Stream of each thread, see start
-
-    def _build(self) -> "_engine.Core | _engine.NetCore":
-        program, given = self.program, self._options
-        if all(isinstance(op, TableOp) for op in program.ops):
-            core = _engine.Core(self.isa, program.n_columns, given["threads"], list(given["cpus"]))
-            for op in program.ops:
-                _add(core, op)
-            return core
-        kernels = [given["kernels"].get(i, "") for i in range(len(program.ops))]
-        net = _engine.NetCore(
-            self.isa,
-            program.n_columns,
-            given["threads"],
-            list(given["cpus"]),
-            given["batch_size"],
-            kernels,
-        )
-        kept: list[Any] = []  # arrays made on the way must live until finish() has read them
-        for op in program.ops:
-            _add_to_net(net, op, kept)
-        net.finish()
-        return net
 
     def __repr__(self) -> str:
         return f"Engine({self.program.id[:12]}, isa={self.isa!r})"
@@ -233,8 +194,9 @@ class Engine:
         That is the one thing an engine remembers. Takes and raises what `stream` does; returns the
         answers for the row, float32 (n_outputs,).
         """
-        self._own.stream = self.stream(row)
-        return self._own.stream.answers
+        stream = self.stream(row)
+        self._own.stream = stream
+        return stream.answers
 
     def update(self, changed: Changes) -> NDArray[np.float32]:
         """Set the columns that changed since this thread's last `start` or `update`.
@@ -374,79 +336,3 @@ def _columns_with_missing_bit(program: Program) -> NDArray[np.bool_]:
         if isinstance(op, Encode):
             has_bit[op.column[op.kind == MISSING]] = True
     return has_bit
-
-
-def _add(core: "_engine.Core | _engine.NetCore", op: Op) -> None:
-    match op:
-        case Encode():
-            core.encode(op.column, op.kind, op.value, op.special_column, op.special_value)
-        case Dense():
-            core.dense(op.input, op.groups, op.weights, op.thresholds)
-        case Rules():
-            core.rules(op.input, op.literals, op.fan_in)
-        case Readout():
-            core.readout(op.inputs, op.weights.astype(np.int32), op.bias)
-        case Link():
-            core.link(op.input, op.kind, op.scale, op.offset, op.knots, op.values)
-        case _:
-            raise AssertionError(op)
-
-
-def _add_to_net(net: _engine.NetCore, op: Op, kept: list[Any]) -> None:
-    match op:
-        case Encode() | Dense() | Rules() | Link():
-            _add(net, op)
-        case Readout():
-            kept.append(op.weights.astype(np.int32))
-            net.readout(op.inputs, kept[-1], op.bias)
-        case Quantize():
-            net.quantize(op.input, op.scale, op.offset)
-        case Planes():
-            net.planes(op.input, op.channels, op.channel, op.mask, op.level)
-        case Conv():
-            net.conv(
-                op.input,
-                op.makes == "bits",
-                op.shape,
-                op.kernel,
-                op.stride,
-                op.dilation,
-                op.padding,
-                int(op.pad),
-                op.groups,
-                op.weights,
-                op.bias,
-            )
-        case ByteConv():
-            net.byte_conv(
-                op.input,
-                op.makes == "bits",
-                op.shape,
-                op.kernel,
-                op.stride,
-                op.dilation,
-                op.padding,
-                op.groups,
-                op.pad,
-                op.weights,
-                op.bias,
-            )
-        case Pool():
-            net.pool(op.input, op.kind == "max", op.shape, op.kernel, op.stride, op.padding)
-        case Threshold():
-            ints, floats = np.array([], np.int32), np.array([], np.float32)
-            kept.append(op.thresholds)
-            if op.thresholds.dtype == np.int32:
-                net.threshold(op.input, op.thresholds, floats, op.flips)
-            else:
-                net.threshold(op.input, ints, op.thresholds, op.flips)
-        case Affine():
-            net.affine(op.input, op.scale, op.offset)
-        case PReLU():
-            net.prelu(op.input, op.before, op.slope, op.after)
-        case Add():
-            net.add(op.inputs)
-        case Concat():
-            net.concat(op.inputs, op.channels)
-        case _:
-            assert_never(op)

@@ -38,6 +38,7 @@ class Engine final : public Runner {
 
     const char* isa() const { return kernels_.name; }
     std::size_t n_columns() const override { return n_columns_; }
+    std::size_t n_all_columns() const { return n_all_columns_; }  // with their twins, see EncodePlan
     std::size_t n_outputs() const override { return n_outputs_; }
 
     bool is_long(std::size_t n_rows) const override { return static_cast<double>(n_rows) * row_nanoseconds_ > 20e3; }

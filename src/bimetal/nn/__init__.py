@@ -6,7 +6,7 @@ from bimetal.nn.conv import BinaryConv2d, BitPlanes, Thermometer
 from bimetal.nn.layers import BinaryLayer, BinaryLinear, Sign, clip_latent, latent_weights
 from bimetal.nn.optim import adamw
 from bimetal.nn.residual import Repeat, Residual, bi_real_block, react_block
-from bimetal.nn.scales import RPReLU, Scale, Shift, fold_norm, fold_norms
+from bimetal.nn.scales import Logits, RPReLU, Scale, Shift, fold_norm, fold_norms
 from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
 from bimetal.nn.train import Epoch, History, TrainConfig, train
 
@@ -21,6 +21,7 @@ __all__ = [
     "ByteLinear",
     "Epoch",
     "History",
+    "Logits",
     "RPReLU",
     "Repeat",
     "Residual",

@@ -16,7 +16,7 @@ from torch.nn.functional import conv2d, linear
 
 from bimetal.errors import DataError
 from bimetal.nn.conv import Pair, as_bytes, check_conv, pair
-from bimetal.nn.scales import Scale, per_channel
+from bimetal.nn.scales import Logits, Scale, per_channel
 
 __all__ = ["ByteConv2d", "ByteLinear"]
 
@@ -231,20 +231,21 @@ class ByteLinear(nn.Module):
         self.weight = _uniform((n_out, n_in), n_in, generator)
         self.bias = nn.Parameter(torch.zeros(n_out))
 
-    def rounded(self) -> tuple[Tensor, Scale]:
+    def rounded(self) -> tuple[Tensor, Logits]:
         """Return the weights as whole numbers, and what turns sums over bits 1 into the output."""
         whole, scale, offset = self._parts()
-        return whole.detach(), Scale.of(scale, offset)
+        return whole.detach(), Logits.of(scale, offset)
 
     def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
         # x = 2b − 1 for a bit b, so the sum over w * x is twice the sum over w * b, less that of w
         whole, step = _rounded(self.weight)
-        return whole, 2 * step, self.bias - step * whole.sum(1)
+        wide = step.double()
+        return whole, 2 * wide, self.bias.double() - wide * whole.sum(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n_in) of ±1 to (n_rows, n_out)."""
         whole, scale, offset = self._parts()
-        return linear((x + 1) / 2, whole) * scale + offset
+        return (linear((x + 1) / 2, whole).double() * scale + offset).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Name the sizes when the layer is printed."""

@@ -14,7 +14,16 @@ from torch.nn.functional import prelu
 
 from bimetal.errors import DataError
 
-__all__ = ["RPReLU", "Scale", "Shift", "fold_norm", "fold_norms", "norm_after", "per_channel"]
+__all__ = [
+    "Logits",
+    "RPReLU",
+    "Scale",
+    "Shift",
+    "fold_norm",
+    "fold_norms",
+    "norm_after",
+    "per_channel",
+]
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -55,6 +64,39 @@ class Scale(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n, ...) to the same shape."""
         return x * per_channel(self.scale, x) + per_channel(self.offset, x)
+
+
+class Logits(nn.Module):
+    """``x * scale + offset`` at the end of a net: in float64 up to one last rounding, as a `Link`.
+
+    Parameters
+    ----------
+    n : int
+        Outputs.
+    scale : float, default 1.0
+        Of every output, at first.
+
+    Examples
+    --------
+    >>> Logits(2, scale=0.5)(torch.ones(1, 2)).tolist()
+    [[0.5, 0.5]]
+    """
+
+    def __init__(self, n: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((n,), scale))
+        self.offset = nn.Parameter(torch.zeros(n))
+
+    @classmethod
+    def of(cls, scale: Tensor, offset: Tensor) -> "Logits":
+        """Return the layer with these numbers, float32 or float64."""
+        layer = cls(len(scale))
+        layer.scale, layer.offset = nn.Parameter(scale.detach()), nn.Parameter(offset.detach())
+        return layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_rows, n) to the same shape."""
+        return (x.double() * self.scale.double() + self.offset.double()).to(x.dtype)
 
 
 class Shift(nn.Module):

@@ -1,4 +1,4 @@
-"""Trained torch net → bit operations: norms and signs become integer thresholds.
+"""Dense binary layers → operations: norms and signs become integer thresholds.
 
 A binary sum over n inputs takes only the n + 1 values s = n − 2c, where c counts the inputs that
 differ from the weights. So the norm is not folded by algebra but *asked*: the trained layer's own norm

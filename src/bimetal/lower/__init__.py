@@ -1,0 +1,9 @@
+"""Trained torch net → bit operations: norms and signs become integer thresholds.
+
+`lower_mlp` and `lower_dense` are for nets on the rows of a table, `lower_cnn` for nets on pictures.
+"""
+
+from bimetal.lower.cnn import lower_cnn
+from bimetal.lower.dense import LoweredMLP, lower_dense, lower_mlp
+
+__all__ = ["LoweredMLP", "lower_cnn", "lower_dense", "lower_mlp"]
