@@ -17,15 +17,15 @@ using std::size_t;
 
 PyArrayObject* as_array(PyObject* object) { return reinterpret_cast<PyArrayObject*>(object); }
 
-PyObject* data_error() {
+PyObject* error_named(const char* name) {
     PyObject* module = PyImport_ImportModule("bimetal.errors");
-    PyObject* error = module ? PyObject_GetAttrString(module, "DataError") : nullptr;
+    PyObject* error = module ? PyObject_GetAttrString(module, name) : nullptr;
     Py_XDECREF(module);
     return error;
 }
 
 PyObject* refuse(const char* expected, PyObject* came) {
-    PyObject* error = data_error();
+    PyObject* error = error_named("DataError");
     if (!error) return nullptr;
     if (!PyArray_Check(came)) {
         PyErr_Format(error, "%s, got %s; convert it with numpy.asarray", expected, Py_TYPE(came)->tp_name);
@@ -41,7 +41,7 @@ PyObject* refuse(const char* expected, PyObject* came) {
 }
 
 PyObject* refuse_column(long long column, size_t n_columns) {
-    if (PyObject* error = data_error()) {
+    if (PyObject* error = error_named("ColumnError")) {
         PyErr_Format(error, "columns are numbered 0 to %zu, got %lld; nothing was changed", n_columns - 1, column);
         Py_DECREF(error);
     }

@@ -14,7 +14,7 @@ namespace {
 using std::size_t;
 
 constexpr double kCountsCycles = 60, kUnmetCycles = 20,
-                 kUseCycles = 7;  // a correction's fixed cost, and of one literal
+                 kUseCycles = 4;  // a correction's fixed cost, and of one literal
 
 // Bit k of the weights of a neuron, from panels of eight.
 bool weight(const DensePlan& plan, size_t group, size_t neuron, size_t k) {

@@ -244,6 +244,8 @@ REFUSED = [
     ({1.5: 1}, ColumnError, "name or a whole number"),
     ({"bid": 3, "volume": "2"}, DataError, "'volume': a number expected, got str"),
     ({"bid": None}, DataError, "NoneType"),
+    ({"bid": 10**400}, DataError, "'bid': a number expected, got int"),
+    ({2**70: 1}, ColumnError, "numbered 0 to 1"),
     (([0, 2], np.ones(2, F4)), ColumnError, "numbered 0 to 1, got 2"),
     (([0, -1], np.ones(2, F4)), ColumnError, "got -1"),
     (([2**40], np.ones(1, F4)), ColumnError, "got 1099511627776"),
@@ -276,8 +278,8 @@ REFUSED_INTO = [
     ((np.zeros(2, np.int32), ONE, OUT), DataError, "one value for each index"),
     ((np.zeros(1, np.int32), ONE, np.empty(2, F4)), DataError, "out must be"),
     ((np.zeros(1, np.int32), ONE, READ_ONLY), DataError, "read-only"),
-    ((np.array([0, 2], np.uint16), np.ones(2, F4), OUT), DataError, "0 to 1, got 2"),
-    ((np.array([0, -1], np.int64), np.ones(2, F4), OUT), DataError, "got -1"),
+    ((np.array([0, 2], np.uint16), np.ones(2, F4), OUT), ColumnError, "0 to 1, got 2"),
+    ((np.array([0, -1], np.int64), np.ones(2, F4), OUT), ColumnError, "got -1"),
     ((np.zeros(1, np.int32), ONE), TypeError, "got 2 arguments"),
 ]
 

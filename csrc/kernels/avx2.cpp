@@ -176,7 +176,7 @@ void readout_row_avx2(const ReadoutPlan& plan, const uint64_t* words, std::int32
     readout_row_with(plan, words, points, sum_narrow);
 }
 
-constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_portable, 100, 4, 22, 10, 3.5};
+constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_portable, 100, 4, 30, 10, 3.5};
 
 }  // namespace
 

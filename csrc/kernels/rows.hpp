@@ -105,7 +105,8 @@ inline void link_softmax(const LinkPlan& plan, const std::int32_t* points, size_
         for (size_t c = 0; c < n; c++) total = total + e[c];
     }
     for (size_t first = 0; first < plan.n_points; first += kClasses) {
-        const size_t n = exponentials(plan, points, stride, first, top, e);
+        size_t n = plan.n_points;
+        if (n > kClasses) n = exponentials(plan, points, stride, first, top, e);  // few classes are still there
         for (size_t c = 0; c < n; c++) out[first + c] = static_cast<float>(e[c] / total);
     }
 }

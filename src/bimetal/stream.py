@@ -67,7 +67,8 @@ class Stream:
     ) -> None:
         _require_table(program)
         self.program = program
-        self._core = _engine.Stream(core, _checked(row, program.n_columns))
+        self._n_columns, self._n_outputs = program.n_columns, program.n_outputs
+        self._core = _engine.Stream(core, _checked(row, self._n_columns))
         self.update_into = self._core.update_into()
         self._index = _indices(program)
 
@@ -77,14 +78,14 @@ class Stream:
     @property
     def row(self) -> NDArray[np.float32]:
         """A copy of the raw row as it stands, float32 of shape (n_columns,)."""
-        row = np.empty(self.program.n_columns, np.float32)
+        row = np.empty(self._n_columns, np.float32)
         self._core.copy_row(row)
         return row
 
     @property
     def answers(self) -> NDArray[np.float32]:
         """A copy of the answers for the row as it stands, float32 of shape (n_outputs,)."""
-        answers = np.empty(self.program.n_outputs, np.float32)
+        answers = np.empty(self._n_outputs, np.float32)
         self._core.copy_answers(answers)
         return answers
 
@@ -96,7 +97,7 @@ class Stream:
         DataError
             When `row` has another shape or type.
         """
-        self._core.start(_checked(row, self.program.n_columns))
+        self._core.start(_checked(row, self._n_columns))
         return self.answers
 
     def update(self, changed: Changes) -> NDArray[np.float32]:
@@ -122,40 +123,34 @@ class Stream:
             stays as it was.
         """
         indices, values = self._pairs(changed) if isinstance(changed, Mapping) else _arrays(changed)
-        n_columns = self.program.n_columns
-        if indices.size and not 0 <= indices.min() <= indices.max() < n_columns:
-            bad = indices[(indices < 0) | (indices >= n_columns)][0]
-            raise ColumnError(f"columns are numbered 0 to {n_columns - 1}, got {bad}")
-        out = np.empty(self.program.n_outputs, np.float32)
-        self.update_into(indices.astype(np.int64), values, out)
+        out = np.empty(self._n_outputs, np.float32)
+        self.update_into(indices, values, out)
         return out
 
     def _pairs(
         self, changed: Mapping[str | int, float]
-    ) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         indices = [self._number(column) for column in changed]
         values = [_value(column, value) for column, value in changed.items()]
-        with np.errstate(over="ignore"):  # beyond float32 a value is infinite
-            return np.array(indices, np.int64), np.array(values, np.float64).astype(np.float32)
+        return np.array(indices, np.int64), np.array(values, np.float32)
 
     def _number(self, column: Any) -> int:
+        number = self._index.get(column) if isinstance(column, str) else None
+        if number is not None:
+            return number
         if isinstance(column, str):
-            if column not in self._index:
-                raise ColumnError(
-                    f"there is no column '{column}' of one number; there are "
-                    f"{listed(list(self._index))}; numbers of an array go by their place in the row"
-                )
-            return self._index[column]
+            raise ColumnError(
+                f"there is no column '{column}' of one number; there are "
+                f"{listed(list(self._index))}; numbers of an array go by their place in the row"
+            )
         try:
             number = operator.index(column)
         except TypeError:
             raise ColumnError(
                 f"a column is a name or a whole number, got {type(column).__name__} {column!r:.80}"
             ) from None
-        if not 0 <= number < self.program.n_columns:
-            raise ColumnError(
-                f"columns are numbered 0 to {self.program.n_columns - 1}, got {number}"
-            )
+        if not 0 <= number < self._n_columns:
+            raise ColumnError(f"columns are numbered 0 to {self._n_columns - 1}, got {number}")
         return number
 
 
@@ -192,17 +187,15 @@ def _value(column: Any, value: Any) -> float:
     if not isinstance(value, (str, bytes)):
         try:
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
-        except OverflowError:
-            return float("inf") if value > 0 else float("-inf")
     raise DataError(
         f"column {column!r}: a number expected, got {type(value).__name__} {value!r:.80}; "
         f"categories are given as their codes, missing values as NaN"
     )
 
 
-def _arrays(changed: Any) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+def _arrays(changed: Any) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     try:
         indices, values = map(np.asarray, changed)
     except (TypeError, ValueError):
@@ -222,4 +215,4 @@ def _arrays(changed: Any) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]
             f"indices and values must be of one length, got shapes {indices.shape} and "
             f"{values.shape}"
         )
-    return indices, np.ascontiguousarray(values)
+    return indices.astype(np.int64), np.ascontiguousarray(values)
