@@ -65,6 +65,7 @@ format: setup
 
 QUICK ?= --quick
 bench: setup
+	$(PIP) install --quiet -r requirements/bench.txt || echo "bench: some challengers cannot be installed here; they are skipped"
 	@mkdir -p runs/bench
 	@set -e; for script in $$(find benchmarks -name '[a-z]*.py' | sort); do \
 	  echo "== $$script"; \
