@@ -39,8 +39,7 @@ KERNELS = ("words", "planes", "tiles")
 
 def twin(name: str) -> nn.Module:
     """Return the float32 net with random weights, ready to run."""
-    torch.manual_seed(0)
-    return ZOO[name](binary=False).eval()
+    return ZOO[name](seed=0).eval()
 
 
 def prepare(folder: Path, name: str) -> dict[str, float]:
@@ -50,22 +49,21 @@ def prepare(folder: Path, name: str) -> dict[str, float]:
     path = folder / f"{name}.onnx"
     peers.to_onnx(net, SHAPE, path)
     peers.to_int8(path, SHAPE)
-    torch.manual_seed(0)
-    program = lower_cnn(ZOO[name](binary=True).eval())
+    program = lower_cnn(ZOO[name](binary=True, seed=0))
     ours = folder / f"{name}.bimetal"
     format.save(program, ours)
     return {"float32": n_float, "bimetal": ours.stat().st_size, "cost": program.cost().bytes}
 
 
 def image(batch: int) -> np.ndarray:
-    """Return a batch of random images, (n, channels, height, width)."""
+    """Return a batch of random pictures, normalized: (n, channels, height, width)."""
     return np.random.default_rng(0).standard_normal((batch, *SHAPE), np.float32)
 
 
 def rows_of(images: np.ndarray) -> np.ndarray:
-    """Turn images into raw rows: (n, height * width * channels) of numbers from 0 to 255."""
-    pixels = np.clip(images * 50 + 128, 0, 255).astype(np.float32)
-    return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1).reshape(len(images), -1))
+    """Turn normalized pictures into raw rows of 0 to 255: (n, height * width * channels)."""
+    rows = images.transpose(0, 2, 3, 1).reshape(len(images), -1)
+    return np.clip(np.rint(120 + 58 * rows), 0, 255).astype(np.float32)
 
 
 def ours(path: Path, images: np.ndarray, n_threads: int) -> Callable[[], Any]:

@@ -3,7 +3,6 @@
 The page's text is written by hand; a table stands between `<!-- NAME -->` and `<!-- /NAME -->`.
 """
 
-import datetime
 import json
 import re
 import sys
@@ -48,8 +47,9 @@ def number(value: float) -> str:
 def machine(document: Document) -> str:
     m, v = document["machine"], {**document["versions"], **document["peers"]}
     packages = ", ".join(f"{k} {v}" for k, v in v.items() if k not in ("scikit-learn", "lightgbm"))
-    date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return f"{date}; {m['cpu']}, {m['cores']} cores, {', '.join(m['isas'])}; {packages}."
+    return (
+        f"{document['date']}; {m['cpu']}, {m['cores']} cores, {', '.join(m['isas'])}; {packages}."
+    )
 
 
 def goals(document: Document) -> str:

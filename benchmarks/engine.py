@@ -6,6 +6,7 @@ cannot be had are skipped aloud. Nets have random weights: no accuracy is claime
 says what is measured how; `--page` writes its tables and its picture from the results.
 """
 
+import datetime
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from typing import Any
 
 from _frame import options, report
 
+RESULTS = Path(__file__).parent / "results" / "engine.json"
 PEERS = ("onnxruntime", "openvino", "torch", "numkong", "faiss-cpu")
 AVX2 = {
     "BIMETAL_ISA": "avx2",
@@ -149,11 +151,13 @@ def main() -> None:
             shutil.rmtree(folder)
     for peer, why in {**found["one core"]["skipped"], **found["product"]["skipped"]}.items():
         print(f"{peer}: skipped: {why}")
-    report(rows(found), args.json, peers=peer_versions(), found=found)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    path = args.json or (RESULTS if args.page else None)
+    report(rows(found), path, date=today, peers=peer_versions(), found=found)
     if args.page:
         from _page import write
 
-        write(json.loads(args.json.read_text()))
+        write(json.loads(path.read_text()))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ namespace bimetal {
 namespace {
 
 constexpr Rates kRates[] = {
-    {"amx", 1.4e6, 2.0e6, 2.5e6, 512, 0.010},    {"avx512", 1.4e6, 2.0e6, 0, 512, 0.010},
-    {"avx2", 0.42e6, 1.0e6, 0, 256, 0.010},      {"neon", 0.3e6, 0.5e6, 0, 128, 0.010},
+    {"amx", 1.4e6, 2.0e6, 2.5e6, 512, 0.010}, {"avx512", 1.4e6, 2.0e6, 0, 512, 0.010},
+    {"avx2", 0.42e6, 1.0e6, 0, 256, 0.010},   {"neon", 0.3e6, 0.5e6, 0, 128, 0.010},
     {"serial", 0.13e6, 0.5e6, 0, 64, 0.015},
 };
 constexpr double kBytesPerMicrosecond = 15e3;  // weights that a call reads once, from the outer cache or memory

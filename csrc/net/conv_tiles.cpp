@@ -57,21 +57,22 @@ void clear_border(const Layout& in, size_t first, size_t n_rows, std::int8_t* by
     }
 }
 
+// Output rows cut into strips, each for one task: of equal size, few enough bytes, and as many as the threads can share
+// evenly. (Threads that share out the channels of one strip would write into the same cache lines.)
 struct Strips {
-    size_t rows, n;  // output rows of a strip, strips of an image
-    Strips(size_t out_h, size_t fixed_bytes, size_t row_bytes) {
+    size_t most_rows;  // of a strip
+    size_t out_h;
+    Strips(size_t out_h_, size_t fixed_bytes, size_t row_bytes) : out_h(out_h_) {
         const size_t most = fixed_bytes < kStripBytes ? (kStripBytes - fixed_bytes) / row_bytes : 0;
-        n = (out_h + std::max<size_t>(2, most) - 1) / std::max<size_t>(2, most);
-        rows = ((out_h + n - 1) / n + 1) / 2 * 2;  // even: narrow rows are worked on in pairs
-        n = (out_h + rows - 1) / rows;
+        most_rows = std::min(out_h, std::max<size_t>(2, most));
+    }
+    size_t n(const Run& run) const {
+        const size_t n_threads = run.pool.n_threads();
+        size_t n = (out_h + most_rows - 1) / most_rows;
+        while (n < out_h && n * run.n % n_threads && n * run.n < 8 * n_threads) n++;
+        return n;
     }
 };
-
-// Panels are shared out only where there are fewer strips than threads.
-size_t panel_groups(const Run& run, size_t n_strips, size_t n_panels) {
-    const size_t n_threads = run.pool.n_threads();
-    return n_strips >= 2 * n_threads || n_threads == 1 ? 1 : std::min(n_panels, n_threads);
-}
 
 }  // namespace
 
@@ -96,15 +97,14 @@ void Net::build_tiles_conv(const BitConv& conv, double microseconds) {
     if (plan.out_h * plan.out_w == 1) return build_tiles_dense(conv, plan, out, microseconds);
 
     const Strips strips(plan.out_h, g.reach_h() * width * 64 * chunks, g.stride_h * width * 64 * chunks);
-    const size_t most_rows = (strips.rows - 1) * g.stride_h + g.reach_h();
-    want_local(most_rows * width * 64 * chunks);
+    want_local(((strips.most_rows - 1) * g.stride_h + g.reach_h()) * width * 64 * chunks);
     const size_t dy = in.border.top - g.top, dx = in.border.left - g.left;
     const bool is_zero = conv.pad == Pad::kZero && !in.border.is_empty();
     step("tiles", microseconds, [=, view = conv.in, buffer = conv.out](const Run& run) {
-        const size_t groups = panel_groups(run, strips.n * run.n, plan.n_panels);
-        run.pool.run(run.n * strips.n * groups, [&](size_t task, size_t thread) {
-            const size_t image = task / groups / strips.n, first = task / groups % strips.n * strips.rows,
-                         end = std::min(first + strips.rows, plan.out_h), group = task % groups;
+        const size_t n_strips = strips.n(run);
+        run.pool.run(run.n * n_strips, [&](size_t task, size_t thread) {
+            const size_t image = task / n_strips, first = plan.out_h * (task % n_strips) / n_strips,
+                         end = plan.out_h * (task % n_strips + 1) / n_strips;
             auto* bytes = reinterpret_cast<std::int8_t*>(run.local(thread));
             const size_t top = dy + first * g.stride_h, n_rows = (end - first - 1) * g.stride_h + g.reach_h();
             TileConvPlan strip = plan;
@@ -115,14 +115,13 @@ void Net::build_tiles_conv(const BitConv& conv, double microseconds) {
                 clear_border(in, top, n_rows, bytes + chunk * strip.chunk_step);
             TileOut to = out;
             to.out = run.at<std::uint32_t>(*buffer, image) + buffer->layout.at(first * plan.out_w);
-            net_.tiles->conv(strip, bytes + dx * 64, to, 0, end - first, plan.n_panels * group / groups,
-                             plan.n_panels * (group + 1) / groups);
+            net_.tiles->conv(strip, bytes + dx * 64, to, 0, end - first, 0, plan.n_panels);
         });
     });
 }
 
-// One output pixel an image: the images of a block are the pixels of one row, and a chunk of one pixel of the map of all
-// images lies together.
+// One output pixel an image: the images of a block are the pixels of one row, and a chunk of one pixel of the map of
+// all images lies together.
 void Net::build_tiles_dense(const BitConv& conv, TileConvPlan plan, TileOut out, double microseconds) {
     const Layout in = conv.in.layout;
     const size_t n_pixels = in.n_elements() / in.pixel, width = in.row() / in.pixel, c = conv.geometry.in.c;
@@ -192,15 +191,13 @@ void Net::build_tiles_byte_conv(const Geometry& g, const View& view, const Buffe
     const size_t corner = in.from_corner(in.border.top - g.top, in.border.left - g.left);
     const Strips strips(plan.out_h, g.reach_h() * in.row(), g.stride_h * in.row());
     step("tiles", microseconds, [=, &buffer](const Run& run) {
-        const size_t n_threads = run.pool.n_threads();
-        const size_t n_parts =
-            strips.n * run.n < 2 * n_threads && n_threads > 1 ? std::min(plan.out_h, 4 * n_threads) : strips.n;
-        run.pool.run(run.n * n_parts, [&](size_t task, size_t thread) {
-            const size_t image = task / n_parts, part = task % n_parts;
+        const size_t n_strips = strips.n(run);
+        run.pool.run(run.n * n_strips, [&](size_t task, size_t thread) {
+            const size_t image = task / n_strips, strip = task % n_strips;
             TileOut to = out;
             to.out = run.at<std::uint32_t>(buffer, image) + buffer.layout.at(0);
-            net_.tiles->byte_conv(plan, run.at<std::uint8_t>(view, image) + corner, to, plan.out_h * part / n_parts,
-                                  plan.out_h * (part + 1) / n_parts, 0, plan.n_panels, run.local(thread));
+            net_.tiles->byte_conv(plan, run.at<std::uint8_t>(view, image) + corner, to, plan.out_h * strip / n_strips,
+                                  plan.out_h * (strip + 1) / n_strips, 0, plan.n_panels, run.local(thread));
         });
     });
 }

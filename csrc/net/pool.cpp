@@ -84,8 +84,7 @@ void Net::pool(size_t input_value, bool is_max, const Geometry& g) {
             const double elements =
                 static_cast<double>(out_h * out_w * g.kernel_h * (by_words ? in.layout.pixel : g.in.c));
             step("row", elements * 1e-3, [=, &out](const Run& run) {
-                run.pool.run(run.n * out_h, [&](size_t task, size_t thread) {
-                    const size_t image = task / out_h, y = task % out_h;
+                const auto one_row = [&](size_t image, size_t y, size_t thread) {
                     const Layout& l = in.layout;
                     if (by_words) {
                         auto* row = run.at<std::uint32_t>(out, image) + out.layout.at(y * out_w);
@@ -111,6 +110,12 @@ void Net::pool(size_t input_value, bool is_max, const Geometry& g) {
                     else if (from == Kind::kBytes) pool_row(g, in_bytes, l, y, true, ints, wrapped);
                     else if (from == Kind::kInts) pool_row(g, in_ints, l, y, true, ints, wrapped);
                     else pool_row(g, in_floats, l, y, true, floats, plus);
+                };
+                const size_t n_parts = std::min(out_h, 4 * run.pool.n_threads());
+                run.pool.run(run.n * n_parts, [&](size_t task, size_t thread) {
+                    const size_t image = task / n_parts, part = task % n_parts;
+                    for (size_t y = out_h * part / n_parts; y < out_h * (part + 1) / n_parts; y++)
+                        one_row(image, y, thread);
                 });
             });
         },

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from bimetal.columns import Column
-from bimetal.errors import ProgramError
+from bimetal.errors import DataError, ProgramError
 from bimetal.lower import layers as rules
 from bimetal.lower.channelwise import (
     ANSWERS,
@@ -188,7 +188,7 @@ def _walk(writer: Writer, at: At, steps: Sequence[Named]) -> At:
             continue
         try:
             at = _step(writer, at, layer)
-        except ProgramError as error:
+        except (ProgramError, DataError) as error:
             raise ProgramError(f"layer '{name}' ({type(layer).__name__}): {error}") from None
     return at
 
@@ -226,6 +226,8 @@ def _step(writer: Writer, at: At, layer: nn.Module) -> At:
 
 def _wait(writer: Writer, at: At, layer: nn.Module) -> At:
     """Let a layer wait that acts channel by channel."""
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is None:
+        raise ProgramError("has no running statistics: build it with track_running_stats")
     n = n_channels_of(layer)
     if n is not None and at.is_flat and at.shape[:2] != (1, 1):
         raise ProgramError("stands between a Flatten and a dense layer; put it before the Flatten")
@@ -280,7 +282,7 @@ def _answer(writer: Writer, at: At, answer: Answer) -> None:
     scale, offset = np.ones(at.n_channels), np.zeros(at.n_channels)
     for layer in affine:
         by, plus = (layer.get_parameter(x).detach().double().numpy() for x in ("scale", "offset"))
-        scale, offset = scale * by, offset * by + plus
+        scale, offset = scale * by, offset + plus
     no_knots, no_values = np.zeros(0, np.int32), np.zeros(0, np.float32)
     kind = cast(Literal["identity", "softmax"], kinds[answer])
     writer.write(Link(at.value, kind, scale, offset, no_knots, no_values))

@@ -41,11 +41,11 @@ __all__ = [
 Pair = tuple[int, int]
 
 
-def require_kind(at: At, kind: str, what: str, advice: str) -> None:
+def require_kind(at: At, kind: str, advice: str) -> None:
     """Raise `ProgramError` unless a layer gets what it reads."""
     if at.kind != kind or at.layers:
         came = "values before a sign" if at.layers else f"{at.kind}"
-        raise ProgramError(f"{what} reads {kind}, but here are {came}; {advice}")
+        raise ProgramError(f"reads {kind}, but here are {came}; {advice}")
 
 
 def _pair(given: Any) -> Pair:
@@ -68,7 +68,7 @@ def _require_channels(at: At, expected: int) -> None:
 
 def planes(writer: Writer, at: At, layer: BitPlanes | Thermometer) -> At:
     """Bytes → bits: bit planes or thermometer codes."""
-    require_kind(at, "bytes", type(layer).__name__, "it is the first layer of a net")
+    require_kind(at, "bytes", "it is the first layer of a net")
     height, width, n = at.shape
     per_channel = len(layer.levels)
     op = Planes(
@@ -83,7 +83,7 @@ def planes(writer: Writer, at: At, layer: BitPlanes | Thermometer) -> At:
 
 def binary_conv(at: At, layer: BinaryConv2d) -> At:
     """Bits → sums not yet written."""
-    require_kind(at, "bits", "BinaryConv2d", "put a Sign before it")
+    require_kind(at, "bits", "put a Sign before it")
     _require_channels(at, layer.n_in)
     pad = cast(Literal["-1", "0", "+1"], {-1: "-1", 0: "0", 1: "+1"}[layer.pad_value])
     geometry = (layer.kernel_size, layer.stride, layer.dilation, layer.padding)
@@ -92,7 +92,7 @@ def binary_conv(at: At, layer: BinaryConv2d) -> At:
 
 def binary_linear(at: At, layer: BinaryLinear) -> At:
     """Bits → sums not yet written: a convolution with one window, as large as the map."""
-    require_kind(at, "bits", "BinaryLinear", "put a Sign before it")
+    require_kind(at, "bits", "put a Sign before it")
     height, width, n = at.shape
     if not at.is_flat or layer.n_in != height * width * n:
         raise ProgramError(
@@ -148,7 +148,7 @@ def _bit_sums(
 
 def byte_conv(at: At, layer: ByteConv2d) -> At:
     """Bytes → sums not yet written, and the scale of the layer that waits."""
-    require_kind(at, "bytes", "ByteConv2d", "it is the first layer of a net")
+    require_kind(at, "bytes", "it is the first layer of a net")
     _require_channels(at, layer.n_in)
     whole, scale = layer.rounded()
     weights = whole.numpy().transpose(0, 2, 3, 1).reshape(layer.n_out, -1).astype(np.int8)
@@ -170,7 +170,7 @@ def byte_conv(at: At, layer: ByteConv2d) -> At:
 
 def byte_linear(writer: Writer, at: At, layer: ByteLinear) -> At:
     """Bits → points, and the scale of the layer that waits."""
-    require_kind(at, "bits", "ByteLinear", "put a Sign before it")
+    require_kind(at, "bits", "put a Sign before it")
     height, width, n = at.shape
     if not at.is_flat or layer.n_in != height * width * n:
         raise ProgramError(
