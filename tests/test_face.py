@@ -24,10 +24,11 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are() -> None:
         bimetal.BinaryClassifer  # noqa: B018
 
 
-def test_without_torch_an_estimator_names_the_extra_to_install() -> None:
+@pytest.mark.parametrize("name", ["BinaryClassifier", "lower_cnn", "zoo"])
+def test_without_torch_what_needs_it_names_the_extra_to_install(name: str) -> None:
     code = (
         "import sys; sys.modules['torch'] = None; import bimetal\n"
-        "try: bimetal.BinaryClassifier\n"
+        f"try: bimetal.{name}\n"
         "except bimetal.BimetalError as error: sys.exit(str(error))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -99,8 +99,8 @@ class BitTiles {
 // The same for int8 weights, which are tiles as they are; one at a time.
 class ByteTiles {
  public:
-    ByteTiles(const TileByteConvPlan& plan, size_t first, size_t end)
-        : weights_(plan.weights), n_steps_(plan.n_steps), first_(first), end_(end) {
+    ByteTiles(const int8_t* weights, size_t n_steps, size_t first, size_t end)
+        : weights_(weights), n_steps_(n_steps), first_(first), end_(end) {
         seek(first);
     }
     const int8_t* next() {
@@ -349,7 +349,7 @@ void byte_conv(const TileByteConvPlan& plan, const uint8_t* bytes, const TileOut
     const uint32_t none = 0;
     const size_t window_bytes = 64 * plan.n_steps;
     const Window window{1, plan.n_steps, &none, 64, window_bytes};
-    ByteTiles tiles(plan, channels.first, channels.end);
+    ByteTiles tiles(plan.weights, plan.n_steps, channels.first, channels.end);
     const auto work = plan.run_bytes <= 16 ? gather<16> : plan.run_bytes <= 32 ? gather<32> : gather<64>;
     const Session session(grid.tile_rows, 7);
     run_blocks<true, 1>(grid, kMostTiles, row, window, tiles, out, channels, [&](size_t tile, size_t slot) {
@@ -357,6 +357,20 @@ void byte_conv(const TileByteConvPlan& plan, const uint8_t* bytes, const TileOut
         const char* from = reinterpret_cast<const char*>(bytes);
         work(plan, from, row + grid.line_of(tile), grid.start_of(tile), grid.tile_rows, to);
         return to;
+    });
+}
+
+void byte_taps(const TileTapsPlan& plan, const uint8_t* bytes, const TileOut& out, size_t row, size_t row_end,
+               size_t first, size_t end) {
+    const Channels channels(plan.n_out, first, end);
+    if (row == row_end || channels.first >= channels.end) return;
+    const Grid grid(row_end - row, plan.out_w, plan.row_step % plan.pixel_step ? 0 : plan.row_step / plan.pixel_step);
+    ByteTiles tiles(plan.weights, plan.n_taps, channels.first, channels.end);
+    const Session session(grid.tile_rows, 7);
+    const Window window{plan.n_taps, 1, plan.tap_offset, 0, plan.pixel_step};
+    run_blocks<true, 1>(grid, kMostTiles, row, window, tiles, out, channels, [&](size_t tile, size_t) {
+        return reinterpret_cast<const char*>(bytes) + (row + grid.line_of(tile)) * plan.row_step +
+               grid.start_of(tile) * plan.pixel_step;
     });
 }
 
@@ -379,6 +393,6 @@ void spread(const uint32_t* words, size_t n_pixels, size_t channels, size_t chun
 
 }  // namespace
 
-const TileKernels kAmxTiles = {spread, conv, byte_conv};
+const TileKernels kAmxTiles = {spread, conv, byte_conv, byte_taps};
 
 }  // namespace bimetal

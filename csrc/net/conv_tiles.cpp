@@ -1,4 +1,6 @@
 // Convolutions in matrix tiles (AMX): maps of bits are spread to bytes +1 and -1, strip by strip, just before use.
+#include <cstring>
+
 #include "conv.hpp"
 
 namespace bimetal {
@@ -164,12 +166,94 @@ void Net::build_tiles_dense(const BitConv& conv, TileConvPlan plan, TileOut out,
     });
 }
 
+// ---- Bytes --------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A convolution with stride s over c channels is one with stride 1 over s * s * c: the pixels of each s x s square
+// become channels of one. Where those fit 64 bytes, tiles read them in place.
+struct Squares {
+    size_t side, taps_h, taps_w, width;  // taps and pixels in squares
+    size_t run_bytes;                    // of a square's row
+    explicit Squares(const Geometry& g)
+        : side(g.stride_w),
+          taps_h((g.kernel_h + side - 1) / side),
+          taps_w((g.kernel_w + side - 1) / side),
+          width(g.out_w() + taps_w - 1),
+          run_bytes(side * g.in.c) {}
+    static bool fit(const Geometry& g) {
+        const size_t s = g.stride_w;
+        return s > 1 && g.stride_h == s && g.dilation_h == 1 && g.kernel_h > s && g.kernel_w > s &&
+               s * s * g.in.c <= 64;
+    }
+    size_t n_bytes(size_t out_rows) const { return (out_rows + taps_h - 1) * width * 64; }
+
+    // Squares of `n` rows; `rows_left` rows of bytes exist from `from` on, the weights of others are 0.
+    void gather(const std::uint8_t* from, size_t row_bytes, size_t rows_left, size_t n, std::uint8_t* to) const {
+        constexpr size_t kStretch = 16;  // longer than a run: what it spills the next run overwrites
+        const bool may_spill = run_bytes <= kStretch && (side - 1) * run_bytes + kStretch <= 64;
+        for (size_t y = 0; y < n; y++)
+            for (size_t r = 0; r < side && y * side + r < rows_left; r++) {
+                const std::uint8_t* in = from + (y * side + r) * row_bytes;
+                std::uint8_t* out = to + y * width * 64 + r * run_bytes;
+                for (size_t x = 0; x < width; x++, in += run_bytes, out += 64)
+                    std::memcpy(out, in, may_spill ? kStretch : run_bytes);
+            }
+    }
+};
+
+}  // namespace
+
+void Net::build_tiles_squares(const Geometry& g, const View& view, const Buffer& buffer, bool makes_bits,
+                              Span<std::int8_t> weights, Span<std::int32_t> bias, double microseconds) {
+    const Layout in = view.layout;
+    const Squares squares(g);
+    const size_t n_taps = squares.taps_h * squares.taps_w;
+    std::vector<std::uint32_t> taps;
+    for (size_t t = 0; t < n_taps; t++)
+        taps.push_back(u32((t / squares.taps_w * squares.width + t % squares.taps_w) * 64));
+    TileTapsPlan plan{bias.n,    (bias.n + kTilePanel - 1) / kTilePanel,
+                      n_taps,    arena_.keep(taps),
+                      64,        squares.width * 64,
+                      g.out_h(), g.out_w(),
+                      nullptr};
+    auto* tiles = arena_.make<std::int8_t>(plan.n_panels * n_taps * 2048);
+    for (size_t o = 0, k = 0; o < bias.n; o++)
+        for (size_t y = 0; y < g.kernel_h; y++)
+            for (size_t x = 0; x < g.kernel_w; x++)
+                for (size_t c = 0; c < g.in.c; c++, k++) {
+                    const size_t tap = y / squares.side * squares.taps_w + x / squares.side,
+                                 b = (y % squares.side * squares.side + x % squares.side) * g.in.c + c;
+                    tiles[((o / kTilePanel * n_taps + tap) * 2 + o % kTilePanel / 16) * 1024 + b / 4 * 64 + o % 16 * 4 +
+                          b % 4] = weights[k];
+                }
+    plan.weights = tiles;
+    const TileOut out = tile_out(g, buffer.layout, makes_bits, keep_bias(arena_, bias));
+    const Strips strips(plan.out_h, squares.n_bytes(0), squares.width * 64);
+    want_local(squares.n_bytes(strips.most_rows));
+    const size_t dy = in.border.top - g.top, dx = in.border.left - g.left, in_h = in.n_elements() / in.row();
+    step("tiles", microseconds, [=, &buffer](const Run& run) {
+        const size_t n_strips = strips.n(run);
+        run.pool.run(run.n * n_strips, [&](size_t task, size_t thread) {
+            const size_t image = task / n_strips, strip = task % n_strips, first = plan.out_h * strip / n_strips,
+                         n = plan.out_h * (strip + 1) / n_strips - first, top = dy + first * g.stride_h;
+            auto* bytes = reinterpret_cast<std::uint8_t*>(run.local(thread));
+            squares.gather(run.at<std::uint8_t>(view, image) + in.from_corner(top, dx), in.row(), in_h - top,
+                           n + squares.taps_h - 1, bytes);
+            TileOut to = out;
+            to.out = run.at<std::uint32_t>(buffer, image) + buffer.layout.at(first * plan.out_w);
+            net_.tiles->byte_taps(plan, bytes, to, 0, n, 0, plan.n_panels);
+        });
+    });
+}
+
 bool can_use_byte_tiles(const Geometry& g, const Layout& out) {
     return g.groups == 1 && g.dilation_w == 1 && is_even(g, out);
 }
 
 void Net::build_tiles_byte_conv(const Geometry& g, const View& view, const Buffer& buffer, bool makes_bits,
                                 Span<std::int8_t> weights, Span<std::int32_t> bias, double microseconds) {
+    if (Squares::fit(g)) return build_tiles_squares(g, view, buffer, makes_bits, weights, bias, microseconds);
     const Layout in = view.layout;
     const size_t n_out = bias.n, run_bytes = g.kernel_w * g.in.c;
     const auto runs = run_offsets(g, in, true);

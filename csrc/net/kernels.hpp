@@ -105,6 +105,15 @@ struct TileByteConvPlan {
     std::size_t scratch_bytes() const { return 96 * 64 * n_steps + 64; }
 };
 
+// Bytes with int8 weights where each tap of a pixel is a chunk of 64 bytes in its place: nothing is gathered.
+struct TileTapsPlan {
+    std::size_t n_out, n_panels;  // panels of 32 output channels
+    std::size_t n_taps;
+    const std::uint32_t* tap_offset;  // (n_taps,) bytes from the first byte of the window
+    std::size_t pixel_step, row_step, out_h, out_w;
+    const std::int8_t* weights;  // as those of TileByteConvPlan, a step a tap
+};
+
 struct TileOut {
     void* out;               // first word (bits) or int32 (sums) of output pixel (0, 0)
     std::size_t pixel_step;  // words or int32 between neighbouring output pixels
@@ -125,6 +134,8 @@ struct TileKernels {
     // The same; scratch: plan.scratch_bytes(), 64-byte aligned.
     void (*byte_conv)(const TileByteConvPlan&, const std::uint8_t* bytes, const TileOut&, std::size_t row,
                       std::size_t row_end, std::size_t first, std::size_t end, void* scratch);
+    void (*byte_taps)(const TileTapsPlan&, const std::uint8_t* bytes, const TileOut&, std::size_t row,
+                      std::size_t row_end, std::size_t first, std::size_t end);
 };
 
 extern const NetKernels kNetSerial;

@@ -175,6 +175,8 @@ class Net final : public Runner {
                          Span<std::int32_t>);
     void build_tiles_byte_conv(const Geometry&, const View& in, const Buffer& out, bool makes_bits,
                                Span<std::int8_t> weights, Span<std::int32_t> bias, double microseconds);
+    void build_tiles_squares(const Geometry&, const View& in, const Buffer& out, bool makes_bits,
+                             Span<std::int8_t> weights, Span<std::int32_t> bias, double microseconds);
     void build_dense(std::size_t input, std::size_t groups, Span<std::uint8_t>, Span<std::int32_t>);
     void build_readout(const std::vector<std::size_t>& inputs, Span<std::int32_t>, Span<std::int32_t>);
 

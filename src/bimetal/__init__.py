@@ -12,12 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bimetal import datasets
+    from bimetal import datasets, zoo
     from bimetal.columns import Column
     from bimetal.encoders import CutPointEncoder, OptBinningEncoder, QuantileEncoder, TreeEncoder
     from bimetal.errors import BimetalError
     from bimetal.estimators import BinaryClassifier, BinaryRegressor
     from bimetal.format import load, save
+    from bimetal.lower import lower_cnn
     from bimetal.program import Program
     from bimetal.runtime import Engine, isas
 
@@ -38,7 +39,9 @@ __all__ = [
     "datasets",
     "isas",
     "load",
+    "lower_cnn",
     "save",
+    "zoo",
 ]
 
 _HOMES = {
@@ -54,8 +57,10 @@ _HOMES = {
     "TreeEncoder": "encoders",
     "isas": "runtime",
     "load": "format",
+    "lower_cnn": "lower",
     "save": "format",
 }
+_MODULES = ("datasets", "zoo")
 _OF_TRAINING = ("lightgbm", "scipy", "sklearn", "threadpoolctl", "torch")
 
 
@@ -64,10 +69,10 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         found: Any = version("bimetal")
-    elif name == "datasets":
-        found = import_module("bimetal.datasets")
+    elif name in _MODULES:
+        found = _module(name, name)
     elif name in _HOMES:
-        found = getattr(_module(name), name)
+        found = getattr(_module(_HOMES[name], name), name)
     else:
         raise AttributeError(f"module 'bimetal' has no name '{name}'; it has {', '.join(__all__)}")
     globals()[name] = found
@@ -78,9 +83,9 @@ def __dir__() -> list[str]:
     return list(__all__)
 
 
-def _module(name: str) -> Any:
+def _module(home: str, name: str) -> Any:
     try:
-        return import_module(f"bimetal.{_HOMES[name]}")
+        return import_module(f"bimetal.{home}")
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in _OF_TRAINING:
             raise

@@ -282,7 +282,7 @@ def _answer(writer: Writer, at: At, answer: Answer) -> None:
     scale, offset = np.ones(at.n_channels), np.zeros(at.n_channels)
     for layer in affine:
         by, plus = (layer.get_parameter(x).detach().double().numpy() for x in ("scale", "offset"))
-        scale, offset = scale * by, offset + plus
+        scale, offset = scale * by, offset * by + plus
     no_knots, no_values = np.zeros(0, np.int32), np.zeros(0, np.float32)
     kind = cast(Literal["identity", "softmax"], kinds[answer])
     writer.write(Link(at.value, kind, scale, offset, no_knots, no_values))

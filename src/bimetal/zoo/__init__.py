@@ -97,6 +97,8 @@ def _build(
     seed: int | None,
     recipe: dict[str, Any],
 ) -> PictureNet:
+    if n_classes < 1:
+        raise DataError(f"n_classes must be at least 1, got {n_classes}")
     sized = layout.scaled(width)
     sized.last_size(image_size)
     given = _recipe(layout, binary, recipe)
