@@ -22,41 +22,42 @@ std::vector<std::uint32_t> ones_by_tap(const ConvWeights& weights) {
     return ones;
 }
 
+// Taps that lie on the map: rows [y0, y1) and columns [x0, x1) of the kernel.
+struct TapsInside {
+    size_t y0, y1, x0, x1;
+    size_t n() const { return (y1 - y0) * (x1 - x0); }
+    bool has(size_t y, size_t x) const { return y >= y0 && y < y1 && x >= x0 && x < x1; }
+};
+
 // With n inputs on the map and m of them unlike their weights: s = bias + n - 2 * m. The kernels count `count` bits
 // that differ: on a border of zeros, which lies in memory as zero bits, each weight 1 counts too often.
 //   s >= 0  <=>  m <= floor((bias + n) / 2)  <=>  count <= floor((bias + n) / 2) + ones on the border
 //   s = bias + n + 2 * ones on the border - 2 * count
-std::vector<std::int32_t> make_limits(const BitConv& conv, const AxisClasses& ys, const AxisClasses& xs) {
+void add_limits(const BitConv& conv, const TapsInside& inside, const std::vector<std::uint32_t>& ones,
+                std::vector<std::int32_t>& limits) {
     const Geometry& g = conv.geometry;
-    const bool is_zero = conv.pad == Pad::kZero;
-    const size_t n_group = conv.weights.n_out / g.groups, panel_outs = (n_group + kPanel - 1) / kPanel * kPanel;
-    const auto ones = is_zero ? ones_by_tap(conv.weights) : std::vector<std::uint32_t>();
-    std::vector<std::int32_t> limits;
-    for (size_t cy = 0; cy < (is_zero ? ys.taps.size() : 1); cy++) {
-        for (size_t cx = 0; cx < (is_zero ? xs.taps.size() : 1); cx++) {
-            const auto [y0, y1] = is_zero ? ys.taps[cy] : std::pair<size_t, size_t>{0, g.kernel_h};
-            const auto [x0, x1] = is_zero ? xs.taps[cx] : std::pair<size_t, size_t>{0, g.kernel_w};
-            const auto n = static_cast<std::int64_t>((y1 - y0) * (x1 - x0) * g.group_in());
-            for (size_t group = 0; group < g.groups; group++) {
-                for (size_t o = 0; o < panel_outs; o++) {
-                    if (o >= n_group) {
-                        limits.push_back(INT32_MIN);
-                        continue;
-                    }
-                    std::int64_t beyond = 0;
-                    for (size_t t = 0; is_zero && t < g.n_taps(); t++) {
-                        const size_t y = t / g.kernel_w, x = t % g.kernel_w;
-                        if (y < y0 || y >= y1 || x < x0 || x >= x1)
-                            beyond += ones[(group * n_group + o) * g.n_taps() + t];
-                    }
-                    const std::int64_t sum = conv.bias[group * n_group + o] + n;
-                    const std::int64_t half = sum >= 0 ? sum / 2 : -((1 - sum) / 2);
-                    const std::int64_t limit = conv.makes_bits ? half + beyond : sum + 2 * beyond;
-                    limits.push_back(static_cast<std::int32_t>(limit));
-                }
-            }
-        }
+    const size_t n_group = conv.weights.n_out / g.groups, n_taps = g.n_taps();
+    const auto n = static_cast<std::int64_t>(inside.n() * g.group_in());
+    for (size_t o = 0; o < conv.weights.n_out; o++) {
+        std::int64_t beyond = 0;
+        for (size_t t = 0; t < n_taps && !ones.empty(); t++)
+            if (!inside.has(t / g.kernel_w, t % g.kernel_w)) beyond += ones[o * n_taps + t];
+        const std::int64_t sum = conv.bias[o] + n, half = sum >= 0 ? sum / 2 : -((1 - sum) / 2);
+        limits.push_back(static_cast<std::int32_t>(conv.makes_bits ? half + beyond : sum + 2 * beyond));
+        if ((o + 1) % n_group == 0)  // groups are padded to whole panels
+            limits.insert(limits.end(), (kPanel - n_group % kPanel) % kPanel, INT32_MIN);
     }
+}
+
+std::vector<std::int32_t> make_limits(const BitConv& conv, const AxisClasses& ys, const AxisClasses& xs) {
+    std::vector<std::int32_t> limits;
+    if (conv.pad != Pad::kZero) {
+        add_limits(conv, {0, conv.geometry.kernel_h, 0, conv.geometry.kernel_w}, {}, limits);
+        return limits;
+    }
+    const auto ones = ones_by_tap(conv.weights);
+    for (const auto& y : ys.taps)
+        for (const auto& x : xs.taps) add_limits(conv, {y.first, y.second, x.first, x.second}, ones, limits);
     return limits;
 }
 
@@ -173,53 +174,6 @@ void Net::build_bit_conv(const BitConv& conv) {
         step("words", words / static_cast<double>(g.groups),
              words_step(net_, lay_out_words(arena_, conv, group), std::move(walk), conv.makes_bits));
     }
-}
-
-// ---- Any convolution: window by window, whatever the groups ------------------------------------------------------
-
-void Net::build_any_conv(const BitConv& conv) {
-    const Geometry g = conv.geometry;
-    const size_t n_bits = g.n_taps() * g.group_in(), n_words = bm_words(n_bits), n_out = conv.weights.n_out,
-                 group_out = n_out / g.groups, panel_outs = (group_out + kPanel - 1) / kPanel * kPanel;
-    auto* weights = arena_.make<std::uint64_t>(n_out * n_words);
-    const size_t row_bytes = (n_bits + 7) / 8;
-    for (size_t o = 0; o < n_out; o++)
-        for (size_t k = 0; k < n_words; k++)
-            weights[o * n_words + k] = bm_load_word(conv.weights.data.data + o * row_bytes + 8 * k, row_bytes - 8 * k);
-    const auto offsets = run_offsets(g, conv.in.layout, false);
-    want_local(n_words * 8);
-    const double cost = static_cast<double>(g.out_h() * g.out_w() * (n_out * n_words + g.groups * g.n_taps())) * 2e-3;
-    step("any", cost, [=, walk = conv.walk(arena_), makes_bits = conv.makes_bits](const Run& run) {
-        for_each_strip(run, walk.n_pixels() * run.n, 1, Strip::kMost,
-                       [&](size_t first, size_t n, size_t panel, size_t end, size_t thread) {
-                           if (panel == end) return;
-                           Strip strip;
-                           walk.fill(run, first, n, strip);
-                           auto* window = reinterpret_cast<std::uint64_t*>(run.local(thread));
-                           for (size_t i = 0; i < n; i++) {
-                               const auto* pixel = static_cast<const std::uint32_t*>(strip.windows[i]);
-                               auto* words = static_cast<std::uint32_t*>(strip.outs[i]);
-                               auto* sums = static_cast<std::int32_t*>(strip.outs[i]);
-                               if (makes_bits) std::fill(words, words + words32(n_out), 0);
-                               for (size_t o = 0; o < n_out; o++) {
-                                   const size_t group = o / group_out;
-                                   if (o % group_out == 0) {
-                                       std::fill(window, window + n_words, 0);
-                                       for (size_t t = 0; t < offsets.size(); t++)
-                                           copy_bits(pixel + offsets[t], group * g.group_in(), g.group_in(), window,
-                                                     t * g.group_in());
-                                   }
-                                   std::int32_t count = 0;
-                                   for (size_t k = 0; k < n_words; k++)
-                                       count +=
-                                           static_cast<std::int32_t>(bm_popcount(window[k] ^ weights[o * n_words + k]));
-                                   const std::int32_t limit = strip.limits[i][group * panel_outs + o % group_out];
-                                   if (!makes_bits) sums[o] = limit - 2 * count;
-                                   else if (count <= limit) words[o / 32] |= 1u << (o % 32);
-                               }
-                           }
-                       });
-    });
 }
 
 }  // namespace bimetal

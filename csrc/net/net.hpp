@@ -179,6 +179,8 @@ class Net final : public Runner {
                              Span<std::int8_t> weights, Span<std::int32_t> bias, double microseconds);
     void build_dense(std::size_t input, std::size_t groups, Span<std::uint8_t>, Span<std::int32_t>);
     void build_readout(const std::vector<std::size_t>& inputs, Span<std::int32_t>, Span<std::int32_t>);
+    void build_byte_readout(const std::vector<View>& views, const std::vector<BitsAt>& at, Span<std::int32_t>,
+                            Span<std::int32_t>);
 
     void run_block(const Run& run, double* seconds) const;
     std::size_t block_of(std::size_t n_rows) const { return std::min(n_rows, max_block_); }

@@ -80,7 +80,6 @@ void Net::readout(const std::vector<size_t>& inputs, Span<std::int32_t> weights,
 
 // Points are a product of bytes 0 and 1 with int8 weights where the weights are that small.
 void Net::build_readout(const std::vector<size_t>& inputs, Span<std::int32_t> weights, Span<std::int32_t> bias) {
-    const size_t n_out = bias.n, n_in = weights.n / n_out;
     std::vector<View> views;
     std::vector<BitsAt> at;
     size_t n_words = 0;
@@ -89,25 +88,28 @@ void Net::build_readout(const std::vector<size_t>& inputs, Span<std::int32_t> we
         at.push_back({n_of(input), n_words, 0});
         n_words += bm_words(n_of(input));
     }
+    const bool is_small = std::all_of(weights.data, weights.data + weights.n,
+                                      [](std::int32_t w) { return w >= -128 && w <= 127; });
+    if (is_small) return build_byte_readout(views, at, weights, bias);
     const Buffer& out = make_output();
-    const bool is_small =
-        std::all_of(weights.data, weights.data + weights.n, [](std::int32_t w) { return w >= -128 && w <= 127; });
-    if (!is_small) {
-        const auto plan = lay_out_readout(arena_, at, weights, bias);
-        want_local(n_words * 8);
-        step("row", 1e-4 * static_cast<double>(weights.n), [this, plan, at, views, &out](const Run& run) {
-            for_each_image(run, [&](size_t image, size_t thread) {
-                auto* words = reinterpret_cast<std::uint64_t*>(run.local(thread));
-                for (size_t i = 0; i < views.size(); i++) {
-                    const auto* from = words64(run, views[i], image);
-                    std::copy(from, from + bm_words(at[i].n_bits), words + at[i].word);
-                }
-                kernels_.readout_row(plan, words, run.at<std::int32_t>(out, image));
-            });
+    const auto plan = lay_out_readout(arena_, at, weights, bias);
+    want_local(n_words * 8);
+    step("row", 1e-4 * static_cast<double>(weights.n), [this, plan, at, views, &out](const Run& run) {
+        for_each_image(run, [&](size_t image, size_t thread) {
+            auto* words = reinterpret_cast<std::uint64_t*>(run.local(thread));
+            for (size_t i = 0; i < views.size(); i++) {
+                const auto* from = words64(run, views[i], image);
+                std::copy(from, from + bm_words(at[i].n_bits), words + at[i].word);
+            }
+            kernels_.readout_row(plan, words, run.at<std::int32_t>(out, image));
         });
-        return;
-    }
-    const size_t n_quads = (n_in + 3) / 4, n_panels = (n_out + kPanel - 1) / kPanel;
+    });
+}
+
+void Net::build_byte_readout(const std::vector<View>& views, const std::vector<BitsAt>& at,
+                             Span<std::int32_t> weights, Span<std::int32_t> bias) {
+    const size_t n_out = bias.n, n_in = weights.n / n_out, n_quads = (n_in + 3) / 4,
+                 n_panels = (n_out + kPanel - 1) / kPanel;
     auto* packed = arena_.make<std::int8_t>(n_panels * n_quads * kPanel * 4);
     for (size_t o = 0; o < n_out; o++)
         for (size_t k = 0; k < n_in; k++)
@@ -115,20 +117,20 @@ void Net::build_readout(const std::vector<size_t>& inputs, Span<std::int32_t> we
                 static_cast<std::int8_t>(weights[o * n_in + k]);
     std::vector<std::int32_t> limits(bias.data, bias.data + bias.n);
     limits.resize(n_panels * kPanel, INT32_MIN);
-    const ByteConvPlan plan{n_out, n_panels, 1, n_quads, arena_.keep(std::vector<std::uint32_t>{0}), packed};
     const auto* kept = arena_.keep(limits);
-    // The bits of all inputs as bytes: written by the first thread, read by all.
+    const ByteConvPlan plan{n_out, n_panels, 1, n_quads, arena_.keep(std::vector<std::uint32_t>{0}), packed};
     buffers_.push_back(std::make_unique<Buffer>(
-        Buffer{Kind::kBytes, {}, (n_in + 191) / 64 * 64, 0, steps_.size(), steps_.size() + 1}));
+        Buffer{Kind::kBytes, {}, (n_in + 191) / 64 * 64, 0, steps_.size(), steps_.size() + 2}));
     const Buffer& bytes = *buffers_.back();
-    step("bytes", 3e-5 * static_cast<double>(n_in), [this, views, at, &bytes](const Run& run) {
-        for (size_t image = 0; image < run.n; image++) {
+    step("spread", 3e-5 * static_cast<double>(n_in), [this, views, at, &bytes](const Run& run) {
+        for_each_image(run, [&](size_t image, size_t) {
             auto* to = run.at<std::uint8_t>(bytes, image);
             for (size_t i = 0; i < views.size(); to += at[i].n_bits, i++)
                 net_.bits_to_bytes(run.at<std::uint32_t>(views[i], image), at[i].n_bits, to);
             std::fill(to, to + 8, 0);
-        }
+        });
     });
+    const Buffer& out = make_output();
     step("bytes", static_cast<double>(weights.n) * 3e-5, [this, plan, kept, &bytes, &out](const Run& run) {
         for_each_strip(run, run.n, plan.n_panels, Strip::kMost,
                        [&](size_t first, size_t n, size_t panel, size_t end, size_t) {

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bimetal.columns import places
 from bimetal.program import Encode, Program, Readout
 from bimetal.wording import bit_names
 
@@ -43,10 +44,11 @@ def bit_points(program: Program) -> tuple[BitPoints, ...]:
             (_direct(program, readout, i + 1) for readout in _readouts(program, i + 1)),
             start=np.zeros(len(encode.column), np.int64),
         )
-        for name, j, n in zip(
-            bit_names(program.columns, encode), encode.column, points, strict=True
+        columns = places(program.columns, encode.column.tolist())
+        for name, (j, _), n in zip(
+            bit_names(program.columns, encode), columns, points, strict=True
         ):
-            found.append(BitPoints(name, program.columns[int(j)].name, int(n)))
+            found.append(BitPoints(name, program.columns[j].name, int(n)))
     return tuple(found)
 
 

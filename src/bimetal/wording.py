@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from bimetal.columns import Column
+from bimetal.columns import Column, places
 from bimetal.ops import EQ, GE, Encode
 
 __all__ = ["bit_names"]
@@ -21,8 +21,12 @@ def bit_names(columns: Sequence[Column], op: Encode) -> tuple[str, ...]:
     >>> bit_names([Column("age")], op)
     ('age >= 30.5',)
     """
-    tests = zip(op.column.tolist(), op.kind.tolist(), op.value.tolist(), strict=True)
-    return tuple(_name(columns[j], kind, value) for j, kind, value in tests)
+    tested = [
+        columns[j] if columns[j].kind != "array" else Column(f"{columns[j].name}[{i}]")
+        for j, i in places(columns, op.column.tolist())
+    ]
+    tests = zip(tested, op.kind.tolist(), op.value.tolist(), strict=True)
+    return tuple(_name(column, kind, value) for column, kind, value in tests)
 
 
 def _name(column: Column, kind: int, value: float) -> str:

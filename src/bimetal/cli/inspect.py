@@ -12,6 +12,7 @@ from rich.table import Table
 from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering
 from bimetal.cli.looks import facts, table
+from bimetal.columns import places
 from bimetal.errors import ProgramError
 from bimetal.format import load
 from bimetal.program import Encode, Program
@@ -54,15 +55,16 @@ def _program_values(program: Program) -> dict[str, Any]:
 
 
 def _columns(program: Program) -> list[dict[str, Any]]:
-    names: dict[int, list[str]] = {j: [] for j in range(program.n_columns)}
+    names: dict[int, list[str]] = {j: [] for j in range(len(program.columns))}
     for op in program.ops:
         if isinstance(op, Encode):
-            for j, name in zip(op.column.tolist(), bit_names(program.columns, op), strict=True):
+            columns = places(program.columns, op.column.tolist())
+            for (j, _), name in zip(columns, bit_names(program.columns, op), strict=True):
                 names[j].append(name)
     return [
         {
             "name": column.name,
-            "kind": column.kind,
+            "kind": column.kind if column.size == 1 else f"{column.kind} of {column.size:,}",
             "n_categories": len(column.categories),
             "n_bits": len(names[j]),
             "bits": names[j],

@@ -6,7 +6,7 @@ are matched by name; arrays come in by position. Numbers pass through float64 an
 to float32 once, so that every kind of frame gives the same row.
 """
 
-from bimetal.columns.column import Column
+from bimetal.columns.column import Column, places
 from bimetal.columns.inference import infer_columns
 from bimetal.columns.reading import feature_names
 from bimetal.columns.rows import require_finite, require_known_missing, to_rows
@@ -15,6 +15,7 @@ __all__ = [
     "Column",
     "feature_names",
     "infer_columns",
+    "places",
     "require_finite",
     "require_known_missing",
     "to_rows",

@@ -1,21 +1,15 @@
 """Column: the name, kind and categories of one column of the raw row."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Literal
 
 from bimetal.errors import ProgramError
 
-__all__ = [
-    "MAX_CATEGORIES",
-    "MAX_ELEMENTS",
-    "MAX_NAME",
-    "Column",
-    "is_portable",
-    "listed",
-    "n_values",
-]
+__all__ = ["MAX_CATEGORIES", "MAX_ELEMENTS", "MAX_NAME", "Column", "is_portable", "listed", "n_values", "places"]
 
 MAX_NAME = 1_000
 MAX_CATEGORIES = 1_000_000
@@ -120,6 +114,19 @@ class Column:
 def n_values(columns: Sequence[Column]) -> int:
     """Return how many numbers a raw row of these columns has."""
     return sum(column.size for column in columns)
+
+
+def places(columns: Sequence[Column], positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return, for each number of the raw row, its column and its place within that column.
+
+    Examples
+    --------
+    >>> places([Column("age"), Column("image", "array", size=784)], [0, 1, 784])
+    [(0, 0), (1, 0), (1, 783)]
+    """
+    starts = [0, *accumulate(column.size for column in columns)]
+    found = [bisect_right(starts, position) - 1 for position in positions]
+    return [(j, position - starts[j]) for j, position in zip(found, positions, strict=True)]
 
 
 def listed(names: Sequence[Any]) -> str:
