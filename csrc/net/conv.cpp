@@ -171,8 +171,12 @@ void Net::build_bit_conv(const BitConv& conv) {
         walk.group_in = group * g.group_in() / 32;
         walk.group_out = conv.makes_bits ? group * group_out / 32 : group * group_out;
         walk.limits += group * (walk.n_limits / g.groups);
-        step("words", words / static_cast<double>(g.groups),
-             words_step(net_, lay_out_words(arena_, conv, group), std::move(walk), conv.makes_bits));
+        const BitConvPlan plan = lay_out_words(arena_, conv, group);
+        if (work.pixels == 1) {
+            const size_t n_bytes = plan.n_panels * plan.n_runs * plan.run_words * kPanel * 4;
+            streams_.push_back({steps_.size(), {reinterpret_cast<const char*>(plan.weights), n_bytes}});
+        }
+        step("words", words / static_cast<double>(g.groups), words_step(net_, plan, std::move(walk), conv.makes_bits));
     }
 }
 

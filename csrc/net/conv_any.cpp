@@ -11,9 +11,9 @@ using std::size_t;
 struct AnyConv {
     Geometry geometry;
     bool makes_bits;
-    size_t n_out, n_words;              // words of 64 bits of one group's window
-    const std::uint64_t* weights;       // (n_out, n_words)
-    std::vector<std::uint32_t> taps;    // offsets in words of 32 bits
+    size_t n_out, n_words;            // words of 64 bits of one group's window
+    const std::uint64_t* weights;     // (n_out, n_words)
+    std::vector<std::uint32_t> taps;  // offsets in words of 32 bits
 
     size_t group_out() const { return n_out / geometry.groups; }
 

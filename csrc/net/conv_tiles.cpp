@@ -102,8 +102,11 @@ void Net::build_tiles_conv(const BitConv& conv, double microseconds) {
     want_local(((strips.most_rows - 1) * g.stride_h + g.reach_h()) * width * 64 * chunks);
     const size_t dy = in.border.top - g.top, dx = in.border.left - g.left;
     const bool is_zero = conv.pad == Pad::kZero && !in.border.is_empty();
+    const auto fetch = std::make_shared<Fetch>();
+    fetchers_.push_back({steps_.size(), fetch});
     step("tiles", microseconds, [=, view = conv.in, buffer = conv.out](const Run& run) {
         const size_t n_strips = strips.n(run);
+        const bool fetches = run.n == 1 && run.pool.n_threads() == 1;  // who fetches must be who will read
         run.pool.run(run.n * n_strips, [&](size_t task, size_t thread) {
             const size_t image = task / n_strips, first = plan.out_h * (task % n_strips) / n_strips,
                          end = plan.out_h * (task % n_strips + 1) / n_strips;
@@ -111,6 +114,10 @@ void Net::build_tiles_conv(const BitConv& conv, double microseconds) {
             const size_t top = dy + first * g.stride_h, n_rows = (end - first - 1) * g.stride_h + g.reach_h();
             TileConvPlan strip = plan;
             strip.chunk_step = n_rows * width * 64;
+            if (fetches) {
+                strip.next = fetch->from + fetch->n_bytes * task / n_strips;
+                strip.next_bytes = fetch->n_bytes / n_strips;
+            }
             net_.tiles->spread(run.at<std::uint32_t>(view, image) + top * in.row(), n_rows * width, g.in.c, chunks, 64,
                                strip.chunk_step, bytes);
             for (size_t chunk = 0; is_zero && chunk < chunks; chunk++)

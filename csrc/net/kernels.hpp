@@ -91,6 +91,8 @@ struct TileConvPlan {
     std::size_t out_h, out_w;
     const std::uint64_t* weights;  // (n_panels, chunks, n_taps, 2 tiles, 16): word i of a tile: bit 4 * n + j =
                                    // weight of channel 64 * chunk + 4 * i + j for output n of 16
+    const char* next;              // what a later step will stream from memory, or null: fetched into the L2 cache
+    std::size_t next_bytes;        // meanwhile, because multiplying leaves memory idle
 };
 
 // Bytes with int8 weights. A window is gathered into one stretch of bytes, run after run, cut into steps of 64.

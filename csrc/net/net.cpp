@@ -84,16 +84,17 @@ std::function<void(const Run&)> prepare_buffer(const Buffer& buffer) {
     const Layout& layout = buffer.layout;
     if (buffer.kind == Kind::kBits) {
         return [&buffer, &layout, pixel = bits_pixel(layout)](const Run& run) {
-            for (std::size_t i = 0; i < run.n; i++) {
+            run.pool.run(run.n, [&](std::size_t i, std::size_t) {
                 auto* image = run.at<std::uint32_t>(buffer, i);
                 image[layout.n_elements()] = 0;
                 if (!layout.border.is_empty()) fill_border(layout, image, pixel);
-            }
+            });
         };
     }
     if (layout.border.is_empty()) return {};
     return [&buffer, &layout, pixel = bytes_pixel(layout)](const Run& run) {
-        for (std::size_t i = 0; i < run.n; i++) fill_border(layout, run.at<std::uint8_t>(buffer, i), pixel);
+        run.pool.run(run.n,
+                     [&](std::size_t i, std::size_t) { fill_border(layout, run.at<std::uint8_t>(buffer, i), pixel); });
     };
 }
 
@@ -176,10 +177,28 @@ void Net::finish() {
         for (const std::size_t copy : values_[v].copies) buffers_[copy]->last = last;
     }
     add_answer();
+    share_fetches();
     place_buffers();
     for (Op& op : ops_) op.build = {};
     // Blocks as large as keep the buffers in some 16 MiB, but for FC layers at least sixteen images.
     while (max_block_ < 256 && 2 * max_block_ * buffer_bytes_ < (std::size_t{16} << 20)) max_block_ *= 2;
+}
+
+// The first weights that will be streamed from memory, up to half of an L2 cache, are shared out among the steps just
+// before, each as much as it has time for.
+void Net::share_fetches() {
+    constexpr std::size_t kCache = std::size_t{1} << 20;
+    constexpr double kBytesPerMicrosecond = 20e3;
+    if (streams_.empty()) return;
+    auto [first_stream, left] = streams_.front();
+    std::size_t end = std::min(left.n_bytes, kCache);
+    for (auto fetcher = fetchers_.rbegin(); fetcher != fetchers_.rend() && end; ++fetcher) {
+        if (fetcher->first > first_stream) continue;
+        const auto most = static_cast<std::size_t>(steps_[fetcher->first].microseconds * kBytesPerMicrosecond);
+        const std::size_t n_bytes = std::min(end, most / 64 * 64);
+        end -= n_bytes;
+        *fetcher->second = {left.from + end, n_bytes};
+    }
 }
 
 // The last value goes to the caller.

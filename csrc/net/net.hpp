@@ -79,6 +79,12 @@ struct Step {
     std::function<void(const Run&)> run;
 };
 
+// What a step that leaves memory idle may fetch for a later one that waits for nothing else.
+struct Fetch {
+    const char* from = nullptr;
+    std::size_t n_bytes = 0;
+};
+
 struct NetOptions {
     std::size_t n_threads = 1;
     std::vector<int> cpus;
@@ -162,6 +168,7 @@ class Net final : public Runner {
     void step(const char* kernel, double microseconds, std::function<void(const Run&)> run);
     void want_local(std::size_t n_bytes) { local_bytes_ = std::max(local_bytes_, (n_bytes + 127) / 64 * 64); }
     void add_answer();
+    void share_fetches();
     void place_buffers();
     std::string wanted_kernel() const;
 
@@ -201,6 +208,9 @@ class Net final : public Runner {
     std::vector<Op> ops_;
     std::size_t current_ = 0;  // the operation being built
     std::vector<Step> steps_;
+    // By number of their step: weights read once for one pixel, and steps that can fetch meanwhile.
+    std::vector<std::pair<std::size_t, Fetch>> streams_;
+    std::vector<std::pair<std::size_t, std::shared_ptr<Fetch>>> fetchers_;
 };
 
 }  // namespace bimetal

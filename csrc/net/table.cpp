@@ -88,8 +88,8 @@ void Net::build_readout(const std::vector<size_t>& inputs, Span<std::int32_t> we
         at.push_back({n_of(input), n_words, 0});
         n_words += bm_words(n_of(input));
     }
-    const bool is_small = std::all_of(weights.data, weights.data + weights.n,
-                                      [](std::int32_t w) { return w >= -128 && w <= 127; });
+    const bool is_small =
+        std::all_of(weights.data, weights.data + weights.n, [](std::int32_t w) { return w >= -128 && w <= 127; });
     if (is_small) return build_byte_readout(views, at, weights, bias);
     const Buffer& out = make_output();
     const auto plan = lay_out_readout(arena_, at, weights, bias);
@@ -106,8 +106,8 @@ void Net::build_readout(const std::vector<size_t>& inputs, Span<std::int32_t> we
     });
 }
 
-void Net::build_byte_readout(const std::vector<View>& views, const std::vector<BitsAt>& at,
-                             Span<std::int32_t> weights, Span<std::int32_t> bias) {
+void Net::build_byte_readout(const std::vector<View>& views, const std::vector<BitsAt>& at, Span<std::int32_t> weights,
+                             Span<std::int32_t> bias) {
     const size_t n_out = bias.n, n_in = weights.n / n_out, n_quads = (n_in + 3) / 4,
                  n_panels = (n_out + kPanel - 1) / kPanel;
     auto* packed = arena_.make<std::int8_t>(n_panels * n_quads * kPanel * 4);

@@ -9,7 +9,16 @@ from typing import Any, Literal
 
 from bimetal.errors import ProgramError
 
-__all__ = ["MAX_CATEGORIES", "MAX_ELEMENTS", "MAX_NAME", "Column", "is_portable", "listed", "n_values", "places"]
+__all__ = [
+    "MAX_CATEGORIES",
+    "MAX_ELEMENTS",
+    "MAX_NAME",
+    "Column",
+    "is_portable",
+    "listed",
+    "n_values",
+    "places",
+]
 
 MAX_NAME = 1_000
 MAX_CATEGORIES = 1_000_000
