@@ -176,6 +176,12 @@ inline V ripple(uint64_t* counter, size_t n_planes, V carry) {
 // A majority depends on three weight bits: eight planes a triple serve every neuron, and a neuron adds up only
 // half as many planes as it has inputs, each one load and one full adder. The weights of inner nodes are the
 // parities of the weights below them; layout.cpp works them out.
+//
+// Relatives: counting by carry-save adders (the Harley-Seal method; Mula, Kurz and Lemire 2018, "Faster population
+// counts using AVX2 instructions", arXiv:1611.07612) adds up one vector and shares nothing; tables over a few inputs
+// shared by all outputs are the idea of Arlazarov, Dinic, Kronrod and Faradzev (1970, "Four Russians"); lanes that are
+// samples are bit slicing (Biham 1997). That parities are common to all outputs, so that only carries must be counted,
+// we found described nowhere, which does not mean that it is new.
 
 inline V node(const DensePlan& plan, const uint64_t* in, const uint64_t* parities, size_t i) {
     return i < plan.group_in ? load(in, i) : load(parities, i - plan.group_in);
