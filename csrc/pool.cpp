@@ -46,11 +46,11 @@ ThreadPool::ThreadPool(std::size_t n_threads, const std::vector<int>& cpus) : pr
     }
 }
 
+void ThreadPool::Release::operator()(ThreadPool* pool) const {
+    if (getpid() == pool->process_) delete pool;
+}
+
 ThreadPool::~ThreadPool() {
-    if (getpid() != process_) {  // a forked copy: the threads are not here to be joined
-        for (auto& worker : workers_) worker.detach();
-        return;
-    }
     {
         const std::lock_guard<std::mutex> lock(sleep_);
         is_over_ = true;

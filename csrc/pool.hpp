@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -15,6 +16,13 @@ namespace bimetal {
 
 class ThreadPool {
  public:
+    // Threads do not survive a fork, and what they slept on cannot be destroyed without them: a forked copy of a pool
+    // is left as it is.
+    struct Release {
+        void operator()(ThreadPool* pool) const;
+    };
+    using Owner = std::unique_ptr<ThreadPool, Release>;
+
     // n_threads counts the caller. cpus: where each of the other threads is pinned, or empty; `cpus[0]` is the
     // caller's and left alone, because its affinity is the caller's business.
     ThreadPool(std::size_t n_threads, const std::vector<int>& cpus);

@@ -1,5 +1,6 @@
 """A net of maps runs as `reference.run` says, on every instruction set, kernel and thread count."""
 
+import os
 import pickle
 import threading
 from typing import Any
@@ -176,6 +177,21 @@ def test_a_pickled_engine_keeps_its_options() -> None:
     rows = np.ones((2, program.n_columns), np.float32)
     assert copy.threads == 2
     assert_array_equal(copy.run(rows), run(program, rows))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_works_without_the_threads_it_lost() -> None:
+    program = image_net(side=9, width=64)
+    rows = np.random.default_rng(4).integers(0, 256, (8, program.n_columns)).astype(np.float32)
+    engine = Engine(program, threads=3)
+    expected = engine.run(rows)
+    child = os.fork()
+    if child == 0:
+        is_right = np.array_equal(engine.run(rows), expected)
+        del engine  # its threads are not there to be joined
+        os._exit(0 if is_right else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_rows_of_another_width_are_refused() -> None:

@@ -9,7 +9,7 @@ namespace bimetal {
 Net::Net(const Kernels& kernels, std::size_t n_columns, NetOptions options)
     : kernels_(kernels), net_(*kernels.net), n_columns_(n_columns), options_(std::move(options)) {
     values_.push_back({Kind::kRow, {1, 1, n_columns}, true, {}, SIZE_MAX, {}, {}});
-    if (options_.n_threads > 1) pool_ = std::make_unique<ThreadPool>(options_.n_threads, options_.cpus);
+    if (options_.n_threads > 1) pool_.reset(new ThreadPool(options_.n_threads, options_.cpus));
 }
 
 void Net::add_op(const char* name, Kind kind, Shape shape, std::function<void()> build, bool is_linear) {

@@ -197,7 +197,7 @@ class Net final : public Runner {
     std::size_t n_columns_, n_outputs_ = 0, local_bytes_ = 0, buffer_bytes_ = 0, max_block_ = 16;
     double microseconds_ = 0;
     NetOptions options_;
-    std::unique_ptr<ThreadPool> pool_;
+    ThreadPool::Owner pool_;
     Arena arena_;
     std::vector<Value> values_;
     std::vector<std::unique_ptr<Buffer>> buffers_;

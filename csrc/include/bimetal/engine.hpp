@@ -23,7 +23,7 @@ class Engine final : public Runner {
  public:
     Engine(const Kernels& kernels, std::size_t n_columns, std::size_t n_threads = 1, const std::vector<int>& cpus = {})
         : kernels_(kernels), n_columns_(n_columns) {
-        if (n_threads > 1) pool_ = std::make_unique<ThreadPool>(n_threads, cpus);
+        if (n_threads > 1) pool_.reset(new ThreadPool(n_threads, cpus));
     }
 
     // One call for each operation, in order: value 0 is the raw row, each call makes the next value. The arguments
@@ -73,7 +73,7 @@ class Engine final : public Runner {
     std::size_t n_columns_;
     std::size_t n_outputs_ = 0, n_all_columns_ = 0, n_words_ = 0, n_planes_ = 0, n_points_ = 0, n_scratch_planes_ = 0;
     double row_nanoseconds_ = 50;
-    std::unique_ptr<ThreadPool> pool_;
+    ThreadPool::Owner pool_;
     Arena arena_;
     std::vector<Value> values_{Value{}};
     std::vector<Step> steps_;
