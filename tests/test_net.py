@@ -126,6 +126,11 @@ def test_larger_maps_equal_the_reference(isa: str, pad: str, kernel: str) -> Non
         assert_array_equal(engine.run(rows), expected)
 
 
+def keeps_threads_busy(engine: Engine, n_rows: int) -> bool:
+    """Tell whether a call is long enough for more than one thread (csrc/net/net.hpp)."""
+    return n_rows * sum(step.microseconds for step in engine.plan()) > 120
+
+
 def test_a_blocks_worth_of_rows_and_more_gives_each_row_its_own_answer() -> None:
     program = image_net(side=5, width=32, n_layers=1)
     rows = np.random.default_rng(2).integers(0, 256, (600, program.n_columns)).astype(np.float32)
@@ -136,8 +141,9 @@ def test_a_blocks_worth_of_rows_and_more_gives_each_row_its_own_answer() -> None
 
 def test_callers_on_many_threads_share_an_engine() -> None:
     program = image_net(side=9, width=64)
-    rows = np.random.default_rng(3).integers(0, 256, (8, program.n_columns)).astype(np.float32)
+    rows = np.random.default_rng(3).integers(0, 256, (64, program.n_columns)).astype(np.float32)
     engine, expected = Engine(program, threads=2), run(program, rows)
+    assert keeps_threads_busy(engine, len(rows))
     wrong = []
 
     def call() -> None:
@@ -183,8 +189,9 @@ def test_a_pickled_engine_keeps_its_options() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_forked_process_works_without_the_threads_it_lost() -> None:
     program = image_net(side=9, width=64)
-    rows = np.random.default_rng(4).integers(0, 256, (8, program.n_columns)).astype(np.float32)
+    rows = np.random.default_rng(4).integers(0, 256, (64, program.n_columns)).astype(np.float32)
     engine = Engine(program, threads=3)
+    assert keeps_threads_busy(engine, len(rows))
     expected = engine.run(rows)
     child = os.fork()
     if child == 0:

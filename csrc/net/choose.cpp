@@ -14,7 +14,7 @@ constexpr Rates kRates[] = {
     {"avx2", 0.42e6, 1.0e6, 0, 256, 0.010},   {"neon", 0.3e6, 0.5e6, 0, 128, 0.010},
     {"serial", 0.13e6, 0.5e6, 0, 64, 0.015},
 };
-constexpr double kBytesPerMicrosecond = 15e3;  // weights that a call reads once, from the outer cache or memory
+constexpr double kBytesPerMicrosecond = 30e3;  // weights that a call reads once, from the outer cache or memory
 
 // Reading the weights is paid once a call, whatever it brings.
 double weights_cost(const ConvWork& work) { return work.bits * work.outputs / 8 / kBytesPerMicrosecond / work.images; }

@@ -166,8 +166,9 @@ void Net::build_bit_conv(const BitConv& conv) {
     if (wanted == "any") return build_any_conv(conv);
     if (wanted.empty() && tiles < std::min(words, planes)) return build_tiles_conv(conv, tiles);
     if (wanted.empty() && planes < words) return build_planes_conv(conv, planes);
+    const Walk whole = conv.walk(arena_);
     for (size_t group = 0; group < g.groups; group++) {
-        Walk walk = conv.walk(arena_);
+        Walk walk = whole;
         walk.group_in = group * g.group_in() / 32;
         walk.group_out = conv.makes_bits ? group * group_out / 32 : group * group_out;
         walk.limits += group * (walk.n_limits / g.groups);

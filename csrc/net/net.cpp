@@ -77,11 +77,10 @@ std::vector<std::uint8_t> bytes_pixel(const Layout& layout) {
     return pixel;
 }
 
-}  // namespace
-
-// Runs before a buffer is written: borders, and the words that 64-bit kernels read beyond the last 32-bit one.
+// Runs before a buffer is written: borders, and the word that 64-bit kernels read beyond an odd number of 32-bit ones.
 std::function<void(const Run&)> prepare_buffer(const Buffer& buffer) {
     const Layout& layout = buffer.layout;
+    if (layout.border.is_empty() && (buffer.kind != Kind::kBits || layout.n_elements() % 2 == 0)) return {};
     if (buffer.kind == Kind::kBits) {
         return [&buffer, &layout, pixel = bits_pixel(layout)](const Run& run) {
             run.pool.run(run.n, [&](std::size_t i, std::size_t) {
@@ -91,12 +90,13 @@ std::function<void(const Run&)> prepare_buffer(const Buffer& buffer) {
             });
         };
     }
-    if (layout.border.is_empty()) return {};
     return [&buffer, &layout, pixel = bytes_pixel(layout)](const Run& run) {
         run.pool.run(run.n,
                      [&](std::size_t i, std::size_t) { fill_border(layout, run.at<std::uint8_t>(buffer, i), pixel); });
     };
 }
+
+}  // namespace
 
 void Net::step(const char* kernel, double microseconds, std::function<void(const Run&)> run) {
     steps_.push_back({current_, ops_[current_].name, kernel, microseconds, std::move(run)});
@@ -224,7 +224,8 @@ void Net::run(const float* rows, std::size_t n_rows, float* out, void* scratch) 
 }
 
 void Net::profile(const float* rows, std::size_t n_rows, float* out, void* scratch, double* seconds) const {
-    const ThreadPool::Lease lease(pool_.get(), static_cast<double>(n_rows) * microseconds_ > 50);
+    const bool is_long_enough = static_cast<double>(n_rows) * microseconds_ >= options_.alone_below;
+    const ThreadPool::Lease lease(pool_.get(), is_long_enough);
     const std::size_t block = block_of(n_rows);
     for (std::size_t n; n_rows; n_rows -= n, rows += n * n_columns_, out += n * n_outputs_) {
         n = std::min(n_rows, block);

@@ -90,6 +90,8 @@ struct NetOptions {
     std::vector<int> cpus;
     std::size_t batch = 1;             // images that a call usually brings
     std::vector<std::string> kernels;  // for each operation: a kernel by name, or "" to let the net choose
+    // Every step ends with all threads waiting for the last: shorter calls stay on one (benchmarks/threads.py).
+    double alone_below = 120;  // microseconds, as expected on one thread
 };
 
 struct BitConv;

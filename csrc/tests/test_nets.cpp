@@ -109,7 +109,7 @@ std::vector<float> answers(unsigned seed, const Kernels& kernels, const char* ke
     constexpr size_t kRows = 5;
     Author author(seed);
     const size_t n_columns = author.n_columns();
-    Net net(kernels, n_columns, {n_threads, {}, 1, std::vector<std::string>(32, kernel)});
+    Net net(kernels, n_columns, {n_threads, {}, 1, std::vector<std::string>(32, kernel), 0});
     author.write(net);
     std::mt19937 random(seed);
     std::vector<float> rows(kRows * n_columns), out(kRows * net.n_outputs());

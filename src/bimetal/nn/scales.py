@@ -7,6 +7,7 @@ they round in another order, or once where a Program rounds twice. `fold_norms` 
 
 import copy
 from statistics import NormalDist
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,23 @@ def per_channel(numbers: Tensor, x: Tensor) -> Tensor:
     return numbers.view(-1, *[1] * (x.ndim - 2))
 
 
-class Scale(nn.Module):
+class _ScaleAndOffset(nn.Module):
+    """A scale and an offset for each channel; how they are applied is for the heirs to say."""
+
+    def __init__(self, n: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((n,), scale))
+        self.offset = nn.Parameter(torch.zeros(n))
+
+    @classmethod
+    def of(cls, scale: Tensor, offset: Tensor) -> Self:
+        """Return the layer with these numbers, float32 or float64."""
+        layer = cls(len(scale))
+        layer.scale, layer.offset = nn.Parameter(scale.detach()), nn.Parameter(offset.detach())
+        return layer
+
+
+class Scale(_ScaleAndOffset):
     """``x * scale + offset``, a scale and an offset for each channel.
 
     Parameters
@@ -49,24 +66,12 @@ class Scale(nn.Module):
     [[0.5, 0.5]]
     """
 
-    def __init__(self, n: int, scale: float = 1.0) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.full((n,), scale))
-        self.offset = nn.Parameter(torch.zeros(n))
-
-    @classmethod
-    def of(cls, scale: Tensor, offset: Tensor) -> "Scale":
-        """Return the layer with these numbers."""
-        layer = cls(len(scale))
-        layer.scale, layer.offset = nn.Parameter(scale.detach()), nn.Parameter(offset.detach())
-        return layer
-
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n, ...) to the same shape."""
         return x * per_channel(self.scale, x) + per_channel(self.offset, x)
 
 
-class Logits(nn.Module):
+class Logits(_ScaleAndOffset):
     """``x * scale + offset`` at the end of a net: in float64 up to one last rounding, as a `Link`.
 
     Parameters
@@ -81,18 +86,6 @@ class Logits(nn.Module):
     >>> Logits(2, scale=0.5)(torch.ones(1, 2)).tolist()
     [[0.5, 0.5]]
     """
-
-    def __init__(self, n: int, scale: float = 1.0) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.full((n,), scale))
-        self.offset = nn.Parameter(torch.zeros(n))
-
-    @classmethod
-    def of(cls, scale: Tensor, offset: Tensor) -> "Logits":
-        """Return the layer with these numbers, float32 or float64."""
-        layer = cls(len(scale))
-        layer.scale, layer.offset = nn.Parameter(scale.detach()), nn.Parameter(offset.detach())
-        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n) to the same shape."""
