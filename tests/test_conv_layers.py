@@ -31,6 +31,7 @@ from bimetal.nn import (
     fold_norms,
     latent_weights,
     react_block,
+    surrogate,
 )
 from bimetal.nn.scales import norm_after
 
@@ -87,13 +88,13 @@ def test_the_edge_is_minus_one_unless_said_otherwise() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_every_latent_weight_through_its_surrogate(name: str) -> None:
-    layer = BinaryConv2d(2, 3, 3, padding=1, surrogate_name=name, generator=seeded(1))
+    layer = BinaryConv2d(2, 3, 3, padding=1, binarizer=name, generator=seeded(1))
     x, arriving = signs(4, 2, 5, 5), torch.randn(4, 3, 5, 5, generator=seeded(2))
     layer(x).backward(arriving)
     plain = as_signs(layer.latent_weight.detach()).requires_grad_()
     conv2d(pad(x, (1, 1, 1, 1), value=-1.0), plain).backward(arriving)
     latent = layer.latent_weight.detach().clone().requires_grad_()
-    slope = torch.autograd.grad(binarize(latent, layer._slope).sum(), latent)[0]
+    slope = torch.autograd.grad(binarize(latent, surrogate(name)).sum(), latent)[0]
     torch.testing.assert_close(layer.latent_weight.grad, plain.grad * slope)
 
 
@@ -292,7 +293,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: BinaryConv2d(3, 4, 3, dilation=0), "dilation must be at least 1"),
     (lambda: BinaryConv2d(3, 4, 3, padding=-1), "padding must be at least 0"),
     (lambda: BinaryConv2d(3, 4, 3, pad_value=2), "pad_value must be -1, 0 or 1, got 2"),
-    (lambda: BinaryConv2d(3, 4, 3, surrogate_name="none"), "surrogate must be one of"),
+    (lambda: BinaryConv2d(3, 4, 3, binarizer="none"), "binarizer must be"),
     (lambda: Thermometer(0), "1 to 254 levels, got 0"),
     (lambda: Thermometer(255), "1 to 254 levels, got 255"),
     (lambda: ByteConv2d(3, 4, 3, groups=2), "do not divide into 2 groups"),

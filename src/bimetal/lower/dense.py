@@ -101,7 +101,7 @@ def lower_dense(layer: BinaryLinear, norm: nn.Module, input_value: int) -> Dense
             "the norm after a binary layer is not monotone; it has no single threshold"
         )
     thresholds = fires.sum(axis=0).astype(np.int32) - 1
-    weights = (layer.latent_weight.detach() >= 0).reshape(layer.n_out, n_group).numpy()
+    weights = (layer.binary_weight.detach() > 0).reshape(layer.n_out, n_group).numpy()
     packed = pack(weights ^ falls[:, None])
     return Dense(input_value, layer.n_in, packed, thresholds, layer.groups)
 

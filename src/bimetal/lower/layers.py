@@ -87,7 +87,7 @@ def binary_conv(at: At, layer: BinaryConv2d) -> At:
     _require_channels(at, layer.n_in)
     pad = cast(Literal["-1", "0", "+1"], {-1: "-1", 0: "0", 1: "+1"}[layer.pad_value])
     geometry = (layer.kernel_size, layer.stride, layer.dilation, layer.padding)
-    return _bit_sums(at, _rows(layer.latent_weight), layer.groups, geometry, pad)
+    return _bit_sums(at, _rows(layer.binary_weight), layer.groups, geometry, pad)
 
 
 def binary_linear(at: At, layer: BinaryLinear) -> At:
@@ -103,9 +103,9 @@ def binary_linear(at: At, layer: BinaryLinear) -> At:
         raise ProgramError(
             f"{n} channels do not divide into the {layer.groups} groups of the layer"
         )
-    latent = layer.latent_weight.reshape(layer.n_out, n // layer.groups, height, width)
+    signs = layer.binary_weight.reshape(layer.n_out, n // layer.groups, height, width)
     geometry = ((height, width), (1, 1), (1, 1), (0, 0))
-    return _bit_sums(at, _rows(latent), layer.groups, geometry, "-1")
+    return _bit_sums(at, _rows(signs), layer.groups, geometry, "-1")
 
 
 def _rows(weight: Tensor) -> NDArray[np.bool_]:

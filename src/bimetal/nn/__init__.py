@@ -1,9 +1,20 @@
 """Binarized layers and training for PyTorch, usable alone."""
 
+from bimetal.nn.binarizers import BINARIZERS, Binarizer, binarizer
 from bimetal.nn.blocks import BinaryMLP
 from bimetal.nn.bytes import ByteConv2d, ByteLinear
 from bimetal.nn.conv import BinaryConv2d, BitPlanes, Thermometer
-from bimetal.nn.layers import BinaryLayer, BinaryLinear, Sign, clip_latent, latent_weights
+from bimetal.nn.layers import (
+    BinaryLayer,
+    BinaryLinear,
+    Sign,
+    binary_layers,
+    clip_latent,
+    kept_signs,
+    latent_weights,
+    real_weights,
+    set_progress,
+)
 from bimetal.nn.optim import adamw
 from bimetal.nn.residual import Repeat, Residual, bi_real_block, react_block
 from bimetal.nn.scales import Logits, RPReLU, Scale, Shift, fold_norm, fold_norms
@@ -11,7 +22,9 @@ from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
 from bimetal.nn.train import Epoch, History, TrainConfig, train
 
 __all__ = [
+    "BINARIZERS",
     "SURROGATES",
+    "Binarizer",
     "BinaryConv2d",
     "BinaryLayer",
     "BinaryLinear",
@@ -33,11 +46,16 @@ __all__ = [
     "adamw",
     "bi_real_block",
     "binarize",
+    "binarizer",
+    "binary_layers",
     "clip_latent",
     "fold_norm",
     "fold_norms",
+    "kept_signs",
     "latent_weights",
     "react_block",
+    "real_weights",
+    "set_progress",
     "surrogate",
     "train",
 ]

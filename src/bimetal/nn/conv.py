@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
 
 from bimetal.errors import DataError
+from bimetal.nn.binarizers import Binarizer
 from bimetal.nn.layers import BinaryLayer
 
 __all__ = ["BinaryConv2d", "BitPlanes", "Pair", "Thermometer", "as_bytes", "check_conv", "pair"]
@@ -58,8 +59,8 @@ class BinaryConv2d(BinaryLayer):
         What a pixel outside the map counts as, in every channel.
     groups : int, default 1
         Part *g* of the output channels reads part *g* of the input channels.
-    surrogate_name : str, default "clipped"
-        Gradient of the weights' sign, a name in `bimetal.nn.SURROGATES`.
+    binarizer : Binarizer or str, default "binarynet"
+        How weights become binary: a `Binarizer`, a name in `bimetal.nn.BINARIZERS`, or a surrogate's.
     generator : torch.Generator, optional
         Source of the initial latent weights.
 
@@ -85,16 +86,18 @@ class BinaryConv2d(BinaryLayer):
         pad_value: Literal[-1, 0, 1] = -1,
         dilation: int | Pair = 1,
         groups: int = 1,
-        surrogate_name: str = "clipped",
+        binarizer: Binarizer | str = "binarynet",
         generator: torch.Generator | None = None,
+        init_bound: float = 0.1,
     ) -> None:
         kernel_size, stride, padding, dilation = map(pair, (kernel_size, stride, padding, dilation))
         positive = {"kernel_size": kernel_size, "stride": stride, "dilation": dilation}
         check_conv(n_in, n_out, groups, positive, padding)
         if pad_value not in (-1, 0, 1):
             raise DataError(f"pad_value must be -1, 0 or 1, got {pad_value!r}")
-        super().__init__((n_out, n_in // groups, *kernel_size), surrogate_name, generator)
-        self.n_in, self.n_out, self.groups, self.pad_value = n_in, n_out, groups, int(pad_value)
+        shape = (n_out, n_in // groups, *kernel_size)
+        super().__init__(shape, n_out, binarizer, generator, init_bound)
+        self.n_in, self.groups, self.pad_value = n_in, groups, int(pad_value)
         self.kernel_size, self.stride = kernel_size, stride
         self.padding, self.dilation = padding, dilation
 
@@ -104,15 +107,15 @@ class BinaryConv2d(BinaryLayer):
         if self.pad_value and any(padding):
             down, right = padding
             x, padding = pad(x, (right, right, down, down), value=float(self.pad_value)), (0, 0)
-        w = self.binary_weight
-        return conv2d(x, w, None, self.stride, padding, self.dilation, self.groups)
+        w = self._working_weight()
+        return self._scaled(conv2d(x, w, None, self.stride, padding, self.dilation, self.groups))
 
     def extra_repr(self) -> str:
         """Name the sizes when the layer is printed."""
         return (
             f"{self.n_in}, {self.n_out}, kernel_size={self.kernel_size}, stride={self.stride}, "
             f"padding={self.padding}, pad_value={self.pad_value}, dilation={self.dilation}, "
-            f"groups={self.groups}"
+            f"groups={self.groups}{self._how()}"
         )
 
 

@@ -102,7 +102,7 @@ def bi_real_block(
     torch.Size([1, 8, 3, 3])
     """
     conv = BinaryConv2d(
-        n_in, n_out, 3, stride, 1, pad_value, surrogate_name=surrogate_name, generator=generator
+        n_in, n_out, 3, stride, 1, pad_value, binarizer=surrogate_name, generator=generator
     )
     branch = nn.Sequential(Sign(surrogate_name), conv, _norm(conv))
     return Residual(branch, _shortcut(n_in, n_out, stride))
@@ -127,9 +127,9 @@ def react_block(
     torch.Size([1, 8, 3, 3])
     """
     spatial = BinaryConv2d(
-        n_in, n_in, 3, stride, 1, pad_value, surrogate_name=surrogate_name, generator=generator
+        n_in, n_in, 3, stride, 1, pad_value, binarizer=surrogate_name, generator=generator
     )
-    pointwise = BinaryConv2d(n_in, n_out, 1, surrogate_name=surrogate_name, generator=generator)
+    pointwise = BinaryConv2d(n_in, n_out, 1, binarizer=surrogate_name, generator=generator)
     parts: list[nn.Module] = []
     for conv, shortcut in (
         (spatial, _shortcut(n_in, n_in, stride)),

@@ -1,10 +1,14 @@
 """Pseudo-gradients: one forward, `sign`, and many ways to pretend that it has a slope.
 
 Every function here is q'(x), the factor by which the gradient that arrives at ±1 is multiplied on its
-way to the real value x. To add one, write it with its paper and name it in `SURROGATES`.
+way to the real value x. To add one, write it with its paper and name it in `SURROGATES`; one that
+changes while the net is trained takes `progress` as well, the share of the training that is done.
 """
 
+import inspect
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,10 +21,14 @@ __all__ = [
     "approx_sign",
     "binarize",
     "clipped",
+    "clipped_wide",
+    "ede",
     "identity",
     "surrogate",
     "swish_sign",
 ]
+
+Slope = Callable[[Tensor], Tensor]
 
 
 def identity(x: Tensor) -> Tensor:
@@ -31,6 +39,11 @@ def identity(x: Tensor) -> Tensor:
 def clipped(x: Tensor) -> Tensor:
     """Straight-through inside the unit interval, q'(x) = 1[|x| <= 1] (BinaryNet, arXiv:1602.02830)."""
     return (x.abs() <= 1).to(x.dtype)
+
+
+def clipped_wide(x: Tensor) -> Tensor:
+    """Straight-through in a wider interval, q'(x) = 1[|x| <= 1.25] (QuickNet, arXiv:2011.09398)."""
+    return (x.abs() <= 1.25).to(x.dtype)
 
 
 def approx_sign(x: Tensor) -> Tensor:
@@ -48,11 +61,30 @@ def swish_sign(x: Tensor, beta: float = 5.0) -> Tensor:
     return beta * (2 - bx * torch.tanh(bx / 2)) / (1 + torch.cosh(bx))
 
 
-SURROGATES: tuple[Callable[[Tensor], Tensor], ...] = (identity, clipped, approx_sign, swish_sign)
+def ede(x: Tensor, progress: float = 0.0, t_min: float = 1e-3, t_max: float = 10.0) -> Tensor:
+    """Error decay estimator, q'(x) = kt(1 − tanh²(tx)) (IR-Net, Qin et al. 2020, arXiv:1909.10788).
+
+    t grows from `t_min` to `t_max` by equal factors and k = max(1/t, 1): first nearly the identity, in
+    the end nearly the sign. The paper begins at 0.1; its code, followed here, at 0.001.
+    """
+    t = t_min * (t_max / t_min) ** progress
+    return max(1 / t, 1.0) * t * (1 - torch.tanh(t * x) ** 2)
 
 
-def surrogate(name: str) -> Callable[[Tensor], Tensor]:
+SURROGATES: tuple[Callable[..., Tensor], ...] = (
+    identity, clipped, clipped_wide, approx_sign, swish_sign, ede,
+)  # fmt: skip
+
+
+def surrogate(name: str, progress: float = 0.0) -> Slope:
     """Return the surrogate of that name.
+
+    Parameters
+    ----------
+    name : str
+        A name in `SURROGATES`.
+    progress : float, default 0.0
+        Share of the training that is done, for those that change with it.
 
     Raises
     ------
@@ -64,27 +96,68 @@ def surrogate(name: str) -> Callable[[Tensor], Tensor]:
     >>> surrogate("clipped")(torch.tensor([0.5, 2.0]))
     tensor([1., 0.])
     """
-    named = {f.__name__: f for f in SURROGATES}
-    if name not in named:
-        raise DataError(f"surrogate must be one of {sorted(named)}, got {name!r}")
-    return named[name]
+    if name not in _NAMED:
+        raise DataError(f"surrogate must be one of {sorted(_NAMED)}, got {name!r}")
+    found = _NAMED[name]
+    return partial(found, progress=progress) if found in _SCHEDULED else found
+
+
+_NAMED = {f.__name__: f for f in SURROGATES}
+_SCHEDULED = {f for f in SURROGATES if "progress" in inspect.signature(f).parameters}
+
+
+def _straight_within(bound: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return a backward pass in one sweep over memory: torch's own for a hard tanh, bounds included."""
+
+    def back(grad: Tensor, x: Tensor) -> Tensor:
+        # hardtanh_backward leaves ±bound out, so it is given the next larger number of x's type
+        above = math.nextafter(bound, 2) if x.dtype == torch.float64 else _AFTER[x.dtype](bound)
+        return torch.ops.aten.hardtanh_backward(grad, x, -above, above)  # type: ignore[no-any-return]
+
+    return back
+
+
+_AFTER: dict[torch.dtype, Callable[[float], float]] = {
+    kind: lambda bound, kind=kind: bound * (1 + torch.finfo(kind).eps)  # type: ignore[misc]
+    for kind in (torch.float32, torch.float16, torch.bfloat16)
+}
+_FUSED: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
+    identity: lambda grad, x: grad,
+    clipped: _straight_within(1.0),
+    clipped_wide: _straight_within(1.25),
+}
 
 
 class _Binarize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: Callable[[Tensor], Tensor]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, slope: Slope, value: Tensor | None) -> Tensor:
         ctx.save_for_backward(x)
         ctx.slope = slope
-        return (x >= 0).to(x.dtype).mul_(2).sub_(1)
+        return _sign(x) if value is None else value
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        return grads[0] * ctx.slope(x), None
+        fused = _FUSED.get(ctx.slope)
+        return (fused(grads[0], x) if fused else grads[0] * ctx.slope(x)), None, None
 
 
-def binarize(x: Tensor, slope: Callable[[Tensor], Tensor] = clipped) -> Tensor:
+def _sign(x: Tensor) -> Tensor:
+    """Return the sign of x as ±1 in two sweeps: −0.0 + 0.0 is +0.0, then the sign bit decides."""
+    return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), x + 0.0)
+
+
+def binarize(x: Tensor, slope: Slope = clipped, value: Tensor | None = None) -> Tensor:
     """Return the sign of x as ±1 (0 gives +1), with the surrogate's gradient.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        Real values, of any shape.
+    slope : callable
+        The surrogate.
+    value : torch.Tensor, optional
+        What to return in place of the sign (a sign drawn at random, say); the gradient is the same.
 
     Examples
     --------
@@ -93,4 +166,4 @@ def binarize(x: Tensor, slope: Callable[[Tensor], Tensor] = clipped) -> Tensor:
     >>> y.detach(), torch.autograd.grad(y.sum(), x)[0]
     (tensor([-1.,  1.,  1.]), tensor([1., 1., 0.]))
     """
-    return _Binarize.apply(x, slope)  # type: ignore[no-any-return, no-untyped-call]
+    return _Binarize.apply(x, slope, value)  # type: ignore[no-any-return, no-untyped-call]

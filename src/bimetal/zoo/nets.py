@@ -143,7 +143,7 @@ def _stem(stage: Stage, recipe: Recipe) -> list[nn.Module]:
 def _conv(n_in: int, s: Stage, recipe: Recipe) -> BinaryConv2d:
     return BinaryConv2d(
         n_in, s.n_out, s.kernel, s.stride, s.padding, recipe.pad_value,
-        surrogate_name=recipe.surrogate_name,
+        binarizer=recipe.surrogate_name,
     )  # fmt: skip
 
 
@@ -167,12 +167,12 @@ def _classifier(layout: Layout, n_in: int, n_classes: int, recipe: Recipe) -> li
     layers: list[nn.Module] = []
     name = recipe.surrogate_name
     for n in layout.dense:
-        layers += [BinaryLinear(n_in, n, surrogate_name=name), norm_after(n, n_in, is_map=False)]
+        layers += [BinaryLinear(n_in, n, binarizer=name), norm_after(n, n_in, is_map=False)]
         layers.append(Sign(name))
         n_in = n
     if recipe.last == "8bit":
         return [*layers, ByteLinear(n_in, n_classes)]
-    last = BinaryLinear(n_in, n_classes, surrogate_name=name)
+    last = BinaryLinear(n_in, n_classes, binarizer=name)
     return [*layers, last, Logits(n_classes, scale=n_in**-0.5)]
 
 
