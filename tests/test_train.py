@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError, TrainingError
 from bimetal.nn import BinaryLinear, BinaryMLP, Epoch, TrainConfig, latent_weights, train
-from bimetal.nn.train import _cosine
+from bimetal.nn.optim import _cosine
 
 N_ROWS, N_BITS = 40, 6
 QUICK = TrainConfig(max_epochs=4, batch_size=16, learning_rate=0.05, patience=None)
@@ -269,7 +269,7 @@ def test_a_loss_that_is_not_finite_is_an_error_and_the_best_state_is_put_back(ba
         value = problem.loss(rows)
         return value * bad if len(problem.batches) > 8 else value
 
-    with pytest.raises(TrainingError, match=r"loss became .* after 32 rows .* lower learning_rate"):
+    with pytest.raises(TrainingError, match=r"loss became .* after 32 rows .* Lower learning_rate"):
         train(problem.model, loss, N_ROWS, QUICK, scripted([1.0, 2.0]), problem.progress)
     assert same(problem.state, problem.states[0])
     assert not problem.model.training

@@ -10,6 +10,7 @@
     ├── ProgramError (ValueError)       a Program that contradicts itself
     ├── FormatError (ValueError)        a .bimetal file that is damaged or hostile
     ├── IsaError (ValueError)           an instruction set that is unknown or not on this machine
+    ├── CheckpointError (ValueError)    a checkpoint that is damaged, or of another training
     ├── TrainingError (RuntimeError)    training went wrong (a non-finite loss, say)
     └── MissingExtraError (ImportError) a package of an optional extra is not installed
 
@@ -18,6 +19,7 @@ Each message says what was expected, what came, and what to do next.
 
 __all__ = [
     "BimetalError",
+    "CheckpointError",
     "ColumnError",
     "DataError",
     "FormatError",
@@ -60,6 +62,10 @@ class FormatError(BimetalError, ValueError):
 
 class IsaError(BimetalError, ValueError):
     """An instruction set that is unknown, or that this machine lacks."""
+
+
+class CheckpointError(BimetalError, ValueError):
+    """A checkpoint that is damaged, or was written by another training."""
 
 
 class TrainingError(BimetalError, RuntimeError):

@@ -4,24 +4,70 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from bimetal.datasets.catalog import Download, Source
 from bimetal.errors import DataError, MissingExtraError
 
-__all__ = ["FOLDER_VARIABLE", "content_sha256", "download", "find", "parse", "read_folder"]
+__all__ = [
+    "FOLDER_VARIABLE",
+    "content_sha256",
+    "download",
+    "find",
+    "how_to_get",
+    "named",
+    "parse",
+    "read_folder",
+]
 
 FOLDER_VARIABLE = "BIMETAL_DATA"
 MAX_BYTES = 500_000_000  # of an archive's member once unpacked: none of ours has a tenth of it
 
 
-def find(name: str) -> Path | None:
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Row = TypeVar("_Row", bound=_Named)
+
+
+def named(name: str, rows: Sequence[_Row], noun: str = "data set") -> _Row:
+    """Return the row of a catalogue that has this name.
+
+    Raises
+    ------
+    DataError
+        When none has; the message tells the nearest, and all of them.
+    """
+    for row in rows:
+        if row.name == name:
+            return row
+    names = [row.name for row in rows]
+    near = get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    raise DataError(f"no {noun} is called {name!r}.{hint} There are: {', '.join(names)}")
+
+
+def how_to_get(name: str, why: str, page: str, file: str, form: str = "") -> str:
+    """Return why a data set is not at hand, and how a reader gets it."""
+    as_what = f", {form}," if form else ""
+    return (
+        f"'{name}' is not at hand: {why}. To use it, get it from {page}, store it as "
+        f"{file}{as_what} in a folder, and name that folder in the environment variable "
+        f"{FOLDER_VARIABLE}"
+    )
+
+
+def find(name: str, suffixes: Sequence[str] = (".parquet", ".csv")) -> Path | None:
     """Return ``<folder>/<name>/<name>.parquet`` (or .csv) if it is there."""
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:
         return None
-    paths = (Path(folder) / name / f"{name}{suffix}" for suffix in (".parquet", ".csv"))
+    paths = (Path(folder) / name / f"{name}{suffix}" for suffix in suffixes)
     return next((path for path in paths if path.is_file()), None)
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from bimetal.datasets.catalog import SOURCES, Source
 from bimetal.datasets.dataset import Backend, Dataset, as_backend
-from bimetal.datasets.files import FOLDER_VARIABLE, download, find, read_folder
+from bimetal.datasets.files import download, find, how_to_get, named, read_folder
 from bimetal.datasets.simulation import simulate_credit
 from bimetal.errors import BimetalError, ColumnError, DataError
 
@@ -82,20 +81,12 @@ def load_or_simulate(name: str, *, backend: Backend = "pandas", offline: bool = 
 
 
 def _source(name: str) -> Source:
-    for source in SOURCES:
-        if source.name == name:
-            return source
-    near = get_close_matches(str(name), names(), n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    raise DataError(f"no data set is called {name!r}.{hint} There are: {', '.join(names())}")
+    return named(name, SOURCES)
 
 
 def _how_to_get(source: Source, why: str) -> str:
-    return (
-        f"'{source.name}' is not at hand: {why}. To use it, get it from {source.page}, store it as "
-        f"{source.name}/{source.name}.csv (or .parquet) in a folder, and name that folder in the "
-        f"environment variable {FOLDER_VARIABLE}"
-    )
+    file = f"{source.name}/{source.name}.csv (or .parquet)"
+    return how_to_get(source.name, why, source.page, file)
 
 
 def _dataset(

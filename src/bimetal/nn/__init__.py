@@ -3,7 +3,9 @@
 from bimetal.nn.binarizers import BINARIZERS, Binarizer, binarizer
 from bimetal.nn.blocks import BinaryMLP
 from bimetal.nn.bytes import ByteConv2d, ByteLinear
+from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.conv import BinaryConv2d, BitPlanes, Thermometer
+from bimetal.nn.fit import accuracy, fit_classifier, predict
 from bimetal.nn.layers import (
     BinaryLayer,
     BinaryLinear,
@@ -15,14 +17,17 @@ from bimetal.nn.layers import (
     real_weights,
     set_progress,
 )
-from bimetal.nn.optim import adamw
+from bimetal.nn.losses import distillation, feature_distillation, squared_hinge
+from bimetal.nn.optim import OPTIMIZERS, SCHEDULES, Bop, ShiftAdaMax, Split, adamw
 from bimetal.nn.residual import Repeat, Residual, bi_real_block, react_block
 from bimetal.nn.scales import Logits, RPReLU, Scale, Shift, fold_norm, fold_norms
 from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
-from bimetal.nn.train import Epoch, History, TrainConfig, train
+from bimetal.nn.train import train
 
 __all__ = [
     "BINARIZERS",
+    "OPTIMIZERS",
+    "SCHEDULES",
     "SURROGATES",
     "Binarizer",
     "BinaryConv2d",
@@ -30,6 +35,7 @@ __all__ = [
     "BinaryLinear",
     "BinaryMLP",
     "BitPlanes",
+    "Bop",
     "ByteConv2d",
     "ByteLinear",
     "Epoch",
@@ -40,22 +46,30 @@ __all__ = [
     "Residual",
     "Scale",
     "Shift",
+    "ShiftAdaMax",
     "Sign",
+    "Split",
     "Thermometer",
     "TrainConfig",
+    "accuracy",
     "adamw",
     "bi_real_block",
     "binarize",
     "binarizer",
     "binary_layers",
     "clip_latent",
+    "distillation",
+    "feature_distillation",
+    "fit_classifier",
     "fold_norm",
     "fold_norms",
     "kept_signs",
     "latent_weights",
+    "predict",
     "react_block",
     "real_weights",
     "set_progress",
+    "squared_hinge",
     "surrogate",
     "train",
 ]

@@ -117,6 +117,11 @@ class BinaryLayer(nn.Module):
         learned: Tensor | None = self._parameters.get("scale")
         return self.binarizer.alpha(self._prepared()) if learned is None else learned
 
+    @property
+    def shape_by_output(self) -> torch.Size:
+        """Outputs, inputs that each of them reads, and the sizes of the kernel if there is one."""
+        return self._by_output(self.latent_weight).shape
+
     def _prepared(self) -> Tensor:
         return self.binarizer.prepared(self._by_output(self.latent_weight), self.progress)
 
