@@ -36,6 +36,7 @@ from bimetal.nn import (
     Logits,
     Repeat,
     Residual,
+    Rows,
     Scale,
     Sign,
     Thermometer,
@@ -178,7 +179,8 @@ def _leaves(model: nn.Module, prefix: str) -> Iterator[Named]:
 
 
 def _is_sequence(model: nn.Module) -> bool:
-    return isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward
+    plain = (nn.Sequential.forward, Rows.forward)  # a Program has rows already
+    return isinstance(model, nn.Sequential) and type(model).forward in plain
 
 
 def _walk(writer: Writer, at: At, steps: Sequence[Named]) -> At:

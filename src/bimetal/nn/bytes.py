@@ -8,7 +8,7 @@ and only then scaled. So the Program that is made of such a layer is the layer, 
 
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,21 @@ def _rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
         step = torch.where(step > 0, step, torch.ones_like(step))
     whole: Tensor = _Round.apply(weight / step.view(-1, *[1] * (weight.ndim - 1)))  # type: ignore[no-untyped-call]
     return whole, step
+
+
+def _bytes(x: Tensor) -> Tensor:
+    """Round to whole numbers of 0 to 255; the gradient passes between the two ends."""
+    rounded: Tensor = _Round.apply(x.to(torch.get_default_dtype()).clamp(0, 255))  # type: ignore[no-untyped-call]
+    return rounded
+
+
+def _wide_enough(x: Tensor, whole: Tensor) -> tuple[Tensor, Tensor]:
+    """Return bytes and weights (n_out, ...) in a type that holds their sums exactly."""
+    if 255 * LARGEST * whole[0].numel() < EXACT:
+        return x, whole
+    largest = float(whole.detach().abs().flatten(1).sum(1).max())
+    wide = torch.float64 if 255 * largest >= EXACT else x.dtype
+    return x.to(wide), whole.to(wide)
 
 
 def _uniform(shape: tuple[int, ...], n: int, generator: torch.Generator | None) -> nn.Parameter:
@@ -175,16 +190,12 @@ class ByteConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n_in, height, width) of 0 to 255 to (n_rows, n_out, new height, new width)."""
         whole, step, offset = self._parts()
-        sums = self._sums(as_bytes(x), whole)
+        sums = self._sums(_bytes(x), whole)
         return sums * per_channel(step, sums) + per_channel(offset, sums)
 
     def _sums(self, x: Tensor, whole: Tensor) -> Tensor:
         """Return the sums of ``whole * x``: the pad is taken off first, and its share put back."""
-        n = math.prod(whole.shape[1:])
-        if 255 * LARGEST * n >= EXACT:
-            largest = float(whole.detach().abs().flatten(1).sum(1).max())
-            wide = torch.float64 if 255 * largest >= EXACT else x.dtype
-            x, whole = x.to(wide), whole.to(wide)
+        x, whole = _wide_enough(x, whole)
         pad = self.pad.to(x.dtype)
         share = (whole * self._by_input(pad)).flatten(1).sum(1)
         geometry = (self.stride, self.padding, self.dilation, self.groups)
@@ -200,10 +211,11 @@ class ByteConv2d(nn.Module):
 
 
 class ByteLinear(nn.Module):
-    """Linear layer on ±1 with 8-bit weights and a bias: a last layer.
+    """Linear layer on ±1, or on bytes, with 8-bit weights and a bias: a last layer.
 
-    It computes ``sum of weight * x + bias`` but for the rounding of the weights, by adding the
-    weights whose input is +1, as an engine does.
+    It computes ``sum of weight * x + bias`` but for the rounding of the weights: on ±1 by adding the
+    weights whose input is +1, as an engine does; on bytes, which are taken for x = byte / 255, by
+    adding ``whole * byte``.
 
     Parameters
     ----------
@@ -211,11 +223,13 @@ class ByteLinear(nn.Module):
         Sizes.
     generator : torch.Generator, optional
         Source of the initial weights.
+    reads : {"bits", "bytes"}, default "bits"
+        Whether the input is ±1, or whole numbers of 0 to 255 as a `Bytes` makes them.
 
     Raises
     ------
     DataError
-        When a size is not positive.
+        When a size is not positive, or it reads something else.
 
     Examples
     --------
@@ -223,30 +237,44 @@ class ByteLinear(nn.Module):
     torch.Size([2, 3])
     """
 
-    def __init__(self, n_in: int, n_out: int, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        generator: torch.Generator | None = None,
+        reads: Literal["bits", "bytes"] = "bits",
+    ) -> None:
         super().__init__()
         if min(n_in, n_out) < 1:
             raise DataError(f"sizes must be at least 1, got {n_in} inputs and {n_out} outputs")
-        self.n_in, self.n_out = n_in, n_out
+        if reads not in ("bits", "bytes"):
+            raise DataError(f"reads must be 'bits' or 'bytes', got {reads!r}")
+        self.n_in, self.n_out, self.reads = n_in, n_out, reads
         self.weight = _uniform((n_out, n_in), n_in, generator)
         self.bias = nn.Parameter(torch.zeros(n_out))
 
     def rounded(self) -> tuple[Tensor, Logits]:
-        """Return the weights as whole numbers, and what turns sums over bits 1 into the output."""
+        """Return the weights as whole numbers, and what turns sums of bits 1 or bytes into the output."""
         whole, scale, offset = self._parts()
         return whole.detach(), Logits.of(scale, offset)
 
     def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
-        # x = 2b − 1 for a bit b, so the sum over w * x is twice the sum over w * b, less that of w
         whole, step = _rounded(self.weight)
         wide = step.double()
+        if self.reads == "bytes":
+            return whole, wide / 255, self.bias.double()
+        # x = 2b − 1 for a bit b, so the sum over w * x is twice the sum over w * b, less that of w
         return whole, 2 * wide, self.bias.double() - wide * whole.sum(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n_rows, n_in) of ±1 to (n_rows, n_out)."""
+        """Map (n_rows, n_in) of ±1, or of 0 to 255, to (n_rows, n_out)."""
         whole, scale, offset = self._parts()
-        return (linear((x + 1) / 2, whole).double() * scale + offset).to(x.dtype)
+        if self.reads == "bytes":
+            sums = linear(*_wide_enough(_bytes(x), whole))
+        else:
+            sums = linear((x + 1) / 2, whole)
+        return (sums.double() * scale + offset).to(x.dtype)
 
     def extra_repr(self) -> str:
         """Name the sizes when the layer is printed."""
-        return f"{self.n_in}, {self.n_out}"
+        return f"{self.n_in}, {self.n_out}" + ("" if self.reads == "bits" else ", reads='bytes'")

@@ -107,7 +107,7 @@ class BinaryConv2d(BinaryLayer):
         if self.pad_value and any(padding):
             down, right = padding
             x, padding = pad(x, (right, right, down, down), value=float(self.pad_value)), (0, 0)
-        w = self._working_weight()
+        x, w = self._exact(x, self._working_weight())
         return self._scaled(conv2d(x, w, None, self.stride, padding, self.dilation, self.groups))
 
     def extra_repr(self) -> str:
@@ -150,7 +150,7 @@ class BitPlanes(nn.Module):
         self.register_buffer("levels", self.masks.clone())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n_rows, n, height, width) of 0 to 255 to (n_rows, 8 * n, height, width) of ±1."""
+        """Map (n_rows, n, ...) of 0 to 255 to (n_rows, 8 * n, ...) of ±1."""
         return _planes(x, self.masks, self.levels)
 
 
@@ -185,12 +185,13 @@ class Thermometer(nn.Module):
         self.register_buffer("masks", torch.full((n_levels,), 255, dtype=torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n_rows, n, height, width) of 0 to 255 to (n_rows, n_levels * n, height, width)."""
+        """Map (n_rows, n, ...) of 0 to 255 to (n_rows, n_levels * n, ...) of ±1."""
         return _planes(x, self.masks, self.levels)
 
 
 def _planes(x: Tensor, masks: Tensor, levels: Tensor) -> Tensor:
     """Return ±1: whether ``x & mask >= level``, for every colour and every mask with its level."""
     pixels = as_bytes(x).to(torch.uint8)[:, :, None]
-    reached = (pixels & masks[:, None, None]) >= levels[:, None, None]
+    masks, levels = (by_bit.view(-1, *[1] * (x.ndim - 2)) for by_bit in (masks, levels))
+    reached = (pixels & masks) >= levels
     return reached.flatten(1, 2).to(torch.get_default_dtype()).mul_(2).sub_(1)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from bimetal.errors import DataError
 from bimetal.nn.binarizers import Binarizer, Draw, binarizer, drawn_signs
@@ -144,9 +145,16 @@ class BinaryLayer(nn.Module):
             signs = signs + middle / scale
         return signs.view_as(self.latent_weight)
 
+    def _exact(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Return input and weights as float64 where sums of bytes times ±1 would outgrow float32."""
+        if self.training or 255 * (w.numel() // self.n_out) < 2**24:
+            return x, w
+        return x.double(), w.double()
+
     def _scaled(self, sums: Tensor) -> Tensor:
         """Scale the sums (n_rows, n_out, ...)."""
         alpha = self.alpha
+        sums = sums.to(self.latent_weight.dtype) if sums.dtype == torch.float64 else sums
         return sums if alpha is None else sums * alpha.view(-1, *[1] * (sums.ndim - 2))
 
     def _how(self) -> str:
@@ -206,9 +214,9 @@ class BinaryLinear(BinaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n_in) to (n_rows, n_out)."""
-        w = self._working_weight()
+        x, w = self._exact(x, self._working_weight())
         if self.groups == 1:
-            return self._scaled(x @ w[0].T)
+            return self._scaled(linear(x, w.view(self.n_out, self.n_in)))
         parts = x.reshape(len(x), self.groups, w.shape[2]).transpose(0, 1)
         sums = torch.bmm(parts, w.transpose(1, 2)).transpose(0, 1).reshape(len(x), self.n_out)
         # torch's norms round differently on strided memory, and lowering asks them on contiguous

@@ -144,7 +144,8 @@ class _Binarize(torch.autograd.Function):
 
 def _sign(x: Tensor) -> Tensor:
     """Return the sign of x as ±1 in two sweeps: −0.0 + 0.0 is +0.0, then the sign bit decides."""
-    return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), x + 0.0)
+    signs = x + 0.0
+    return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), signs, out=signs)
 
 
 def binarize(x: Tensor, slope: Slope = clipped, value: Tensor | None = None) -> Tensor:

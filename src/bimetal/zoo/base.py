@@ -5,7 +5,7 @@ get, so `calibrate` is what makes an untrained net a fair test of lowering.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError
 
-__all__ = ["Net", "calibrate", "scaled", "seeded", "size_after"]
+__all__ = ["Net", "calibrate", "check_sizes", "scaled", "seeded", "size_after"]
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -27,6 +27,8 @@ class Net(nn.Sequential):
         Layers, in their order.
     image_shape : tuple of int
         What the net reads without the rows: (channels, height, width), or (channels, length).
+    between : mapping of str to torch.nn.Module, optional
+        What stands between the two, by name.
 
     Examples
     --------
@@ -42,9 +44,12 @@ class Net(nn.Sequential):
         features: Iterable[nn.Module],
         classifier: Iterable[nn.Module],
         image_shape: tuple[int, ...],
+        between: Mapping[str, nn.Module] | None = None,
     ) -> None:
-        parts = {"features": nn.Sequential(*features), "classifier": nn.Sequential(*classifier)}
-        super().__init__(OrderedDict(parts))
+        ends = nn.Sequential(*features), nn.Sequential(*classifier)
+        super().__init__(
+            OrderedDict({"features": ends[0], **(between or {}), "classifier": ends[1]})
+        )
         self.image_shape = image_shape
 
 
@@ -55,6 +60,12 @@ def seeded(seed: int | None) -> Iterator[None]:
         if seed is not None:
             torch.manual_seed(seed)
         yield
+
+
+def check_sizes(*sizes: int) -> None:
+    """Raise `DataError` unless sizes (channels, pixels, neurons, classes) are at least 1."""
+    if min(sizes) < 1:
+        raise DataError(f"sizes must be at least 1, got {min(sizes)} among {list(sizes)}")
 
 
 def scaled(n: int, width: float) -> int:
@@ -105,7 +116,7 @@ def size_after(name: str, size: Callable[[int], int], image_size: int) -> int:
 
 
 @torch.no_grad()
-def calibrate(net: nn.Module, images: Tensor | None = None, seed: int = 0) -> None:
+def calibrate(net: Net, images: Tensor | None = None, seed: int = 0) -> None:
     """Set the statistics of all batch norms to those of some inputs.
 
     A net with random weights answers much the same for every input unless its norms fit the sums

@@ -20,10 +20,10 @@ from bimetal.nn import (
     ByteLinear,
     Sign,
 )
+from bimetal.nn.activations import Pixels
 from bimetal.nn.conv import Pair
 from bimetal.nn.scales import norm_after
 from bimetal.zoo.layouts import IMAGENET_MEAN, IMAGENET_STD
-from bimetal.zoo.pixels import Pixels
 
 __all__ = ["Bits", "Floats", "Kit", "PadValue", "pixel_statistics"]
 
@@ -71,6 +71,14 @@ class Kit(ABC):
         """Return the layer of the answers, on what `act` makes."""
 
     @abstractmethod
+    def pointwise(self, n_in: int, n_out: int, groups: int = 1) -> list[nn.Module]:
+        """Return a 1×1 convolution of real numbers, and its norm."""
+
+    @abstractmethod
+    def head(self, n_in: int, n_out: int) -> list[nn.Module]:
+        """Return the layers from a row of real numbers to the answers."""
+
+    @abstractmethod
     def norm(self, layer: nn.Module, n_pooled: int = 1) -> nn.Module:
         """Return a batch norm of what a layer makes; `n_pooled` signs of it are pooled after it."""
 
@@ -103,6 +111,15 @@ class Floats(Kit):
     def last(self, n_in: int, n_out: int) -> nn.Module:
         """Return an ordinary linear layer with a bias."""
         return nn.Linear(n_in, n_out)
+
+    def pointwise(self, n_in: int, n_out: int, groups: int = 1) -> list[nn.Module]:
+        """Return an ordinary convolution and a norm."""
+        conv = self.conv(n_in, n_out, 1, groups=groups)
+        return [conv, self.norm(conv)]
+
+    def head(self, n_in: int, n_out: int) -> list[nn.Module]:
+        """Return an ordinary linear layer with a bias."""
+        return [self.last(n_in, n_out)]
 
     def norm(self, layer: nn.Module, n_pooled: int = 1) -> nn.Module:
         """Return torch's norm as it is."""
@@ -157,6 +174,14 @@ class Bits(Kit):
     def last(self, n_in: int, n_out: int) -> nn.Module:
         """Return an 8-bit linear layer on bits."""
         return ByteLinear(n_in, n_out)
+
+    def pointwise(self, n_in: int, n_out: int, groups: int = 1) -> list[nn.Module]:
+        """Return an 8-bit convolution of 8-bit inputs, and a norm."""
+        raise NotImplementedError
+
+    def head(self, n_in: int, n_out: int) -> list[nn.Module]:
+        """Return a sign and an 8-bit linear layer."""
+        return [self.act(), self.last(n_in, n_out)]
 
     def norm(self, layer: nn.Module, n_pooled: int = 1) -> nn.Module:
         """Return a norm with the statistics of sums of random bits, or of normalized pixels."""

@@ -5,26 +5,32 @@
 * `xnor_mlp`: Rastegari et al. 2016 (arXiv:1603.05279), norm → sign → layer, scaled by mean |w|.
 * `finn_mlp`: Umuroglu et al. 2017 (arXiv:1612.07119), input and answers binary as well.
 
-All of them read pictures of 0 to 255, and need no other preparation of the data.
+All of them read pictures of 0 to 255, so the data needs no other preparation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Literal
 
 from torch import nn
 
 from bimetal.errors import DataError
-from bimetal.nn import BinaryConv2d, BinaryLinear, BitPlanes, Thermometer
+from bimetal.nn import BitPlanes, Thermometer
+from bimetal.nn.activations import Pixels
 from bimetal.nn.tensor_norm import TensorNorm
-from bimetal.zoo.base import Net, seeded
+from bimetal.zoo.base import Net, check_sizes, seeded
 from bimetal.zoo.kits import Bits, Floats, Kit
-from bimetal.zoo.pixels import Pixels
 
-__all__ = ["Stem", "binaryconnect_mlp", "binarynet_mlp", "finn_mlp", "xnor_mlp"]
+__all__ = ["PixelStem", "binaryconnect_mlp", "binarynet_mlp", "finn_mlp", "xnor_mlp"]
 
-Stem = Literal["pixels", "threshold", "thermometer", "planes"]
-STEMS: tuple[Stem, ...] = ("pixels", "threshold", "thermometer", "planes")
+PixelStem = Literal["pixels", "threshold", "thermometer", "planes"]
+STEMS: dict[PixelStem, tuple[Callable[[int], nn.Module], Callable[[int], int]]] = {
+    "pixels": (lambda n_levels: Pixels(0.5, 0.5), lambda n_levels: 1),
+    "threshold": (lambda n_levels: Thermometer(1), lambda n_levels: 1),
+    "thermometer": (Thermometer, lambda n_levels: n_levels),
+    "planes": (lambda n_levels: BitPlanes(), lambda n_levels: 8),
+}
+"""From pixels to what the first layer reads, and how many of it there are for each pixel."""
 
 
 def binarynet_mlp(
@@ -34,7 +40,7 @@ def binarynet_mlp(
     in_channels: int = 1,
     *,
     binary: bool = True,
-    stem: Stem = "pixels",
+    stem: PixelStem = "pixels",
     n_levels: int = 8,
     dropout: tuple[float, float] = (0.2, 0.5),
     surrogate_name: str = "clipped",
@@ -77,16 +83,11 @@ def binarynet_mlp(
     torch.Size([2, 10])
     """
     kit: Kit = Bits(surrogate_name, surrogate_name) if binary else Floats()
-    shape = _image_shape(image_size, in_channels)
+    shape = (in_channels, image_size, image_size)
     with seeded(seed):
-        start, n_in = _stem(stem if binary else "pixels", shape, n_levels)
-        features = [*start, nn.Dropout(dropout[0]), nn.Flatten()]
-        sizes = _sizes(n_in, hidden, n_classes)
-        for n, n_next in pairwise(sizes[:-1]):
-            layer = kit.linear(n, n_next)
-            features += [layer, kit.norm(layer), kit.act(), nn.Dropout(dropout[1])]
-        last = kit.linear(sizes[-2], n_classes)
-        return Net(features, [last, kit.norm(last)], shape)
+        start, n_in = _start(stem if binary else "pixels", shape, n_levels, dropout[0])
+        middle, last = _stack(kit, [n_in, *hidden, n_classes], kit.act, dropout[1])
+        return Net([*start, *middle], [last, kit.norm(last)], shape)
 
 
 def binaryconnect_mlp(
@@ -118,16 +119,11 @@ def binaryconnect_mlp(
     torch.Size([2, 10])
     """
     kit: Kit = Bits(f"binaryconnect{'_stochastic' * stochastic}") if binary else Floats()
-    shape = _image_shape(image_size, in_channels)
+    shape = (in_channels, image_size, image_size)
     with seeded(seed):
-        start, n_in = _stem("pixels", shape, 0)
-        features = [*start, nn.Dropout(dropout[0]), nn.Flatten()]
-        sizes = _sizes(n_in, hidden, n_classes)
-        for n, n_next in pairwise(sizes[:-1]):
-            layer = kit.linear(n, n_next)
-            features += [layer, kit.norm(layer), nn.ReLU(), nn.Dropout(dropout[1])]
-        last = kit.linear(sizes[-2], n_classes)
-        return Net(features, [last, kit.norm(last)], shape)
+        start, n_in = _start("pixels", shape, 0, dropout[0])
+        middle, last = _stack(kit, [n_in, *hidden, n_classes], nn.ReLU, dropout[1])
+        return Net([*start, *middle], [last, kit.norm(last)], shape)
 
 
 def xnor_mlp(
@@ -143,15 +139,15 @@ def xnor_mlp(
 ) -> Net:
     """Return an MLP in the order of XNOR-Net, its first and last layers in 8 bits.
 
-    8-bit layer → [norm → sign → dropout → binary layer × α] × (n − 1) → norm → sign → dropout →
-    8-bit layer. Other parameters and errors are those of `binarynet_mlp`.
+    8-bit layer → [norm → sign → dropout → binary layer × α] × (n − 1) → norm → sign → 8-bit layer.
+    Other parameters and errors are those of `binarynet_mlp`.
 
     Parameters
     ----------
     binarizer : str, default "xnor"
         Of the weights, see `bimetal.nn.BINARIZERS`.
     dropout : float, default 0.0
-        Before each layer but the first.
+        Before each binary layer.
 
     Examples
     --------
@@ -161,16 +157,15 @@ def xnor_mlp(
     torch.Size([2, 10])
     """
     kit: Kit = Bits(binarizer) if binary else Floats()
-    shape = _image_shape(image_size, in_channels)
+    shape = (in_channels, image_size, image_size)
+    check_sizes(*shape, *hidden, n_classes)
     with seeded(seed):
-        sizes = _sizes(0, hidden, n_classes)[1:]
-        features = kit.first(in_channels, sizes[0], (image_size, image_size))
-        layer = features[-1]
-        features.append(nn.Flatten())
-        for n, n_next in pairwise(sizes):
-            features += [_norm_of_row(kit, layer, n), kit.act(), nn.Dropout(dropout)]
-            if n_next == sizes[-1] and len(features)
-        return Net(features, [kit.last(sizes[-2], n_classes)], shape)
+        first = kit.first(in_channels, hidden[0], (image_size, image_size))
+        layers = [*first, kit.norm(first[-1]), nn.Flatten(), kit.act(), nn.Dropout(dropout)]
+        for n, n_next in pairwise(hidden):
+            layer = kit.linear(n, n_next)
+            layers += [layer, kit.norm(layer), kit.act(), nn.Dropout(dropout)]
+        return Net(layers[:-1], [kit.last(hidden[-1], n_classes)], shape)
 
 
 def finn_mlp(
@@ -185,7 +180,7 @@ def finn_mlp(
     surrogate_name: str = "clipped",
     seed: int | None = None,
 ) -> Net:
-    """Return the fully binary MLP of FINN: 784 bits in, three hidden layers, binary weights throughout.
+    """Return the fully binary MLP of FINN: one bit a pixel, and binary weights throughout.
 
     A width of 64, 256 or 1024 is TFC, SFC or LFC: 93.17, 97.81 and 98.88 % on MNIST as trained by
     Brevitas. Dropout → [binary layer → norm → sign → dropout] × 3 → binary layer → `TensorNorm`.
@@ -207,3 +202,41 @@ def finn_mlp(
     >>> net.eval()(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 10])
     """
+    kit: Kit = Bits(surrogate_name, surrogate_name) if binary else Floats()
+    shape = (in_channels, image_size, image_size)
+    with seeded(seed):
+        start, n_in = _start("threshold" if binary else "pixels", shape, 1, dropout)
+        sizes = [n_in, *[width] * n_hidden, n_classes]
+        middle, last = _stack(kit, sizes, kit.act, dropout)
+        return Net([*start, *middle], [last, _tensor_norm(n_classes, sizes[-2])], shape)
+
+
+def _start(
+    stem: PixelStem, shape: tuple[int, int, int], n_levels: int, dropout: float
+) -> tuple[list[nn.Module], int]:
+    """Return the layers from pixels to the first row, and its length."""
+    check_sizes(*shape)
+    if stem not in STEMS:
+        raise DataError(f"stem must be one of {list(STEMS)}, got {stem!r}")
+    make, n_each = STEMS[stem]
+    n_in = shape[0] * shape[1] * shape[2] * n_each(n_levels)
+    return [make(n_levels), nn.Dropout(dropout), nn.Flatten()], n_in
+
+
+def _stack(
+    kit: Kit, sizes: Sequence[int], act: Callable[[], nn.Module], dropout: float
+) -> tuple[list[nn.Module], nn.Module]:
+    """Return the hidden layers, and the last one, whose norm is the caller's."""
+    check_sizes(*sizes)
+    layers: list[nn.Module] = []
+    for n, n_next in pairwise(sizes[:-1]):
+        layer = kit.linear(n, n_next)
+        layers += [layer, kit.norm(layer), act(), nn.Dropout(dropout)]
+    return layers, kit.linear(sizes[-2], sizes[-1])
+
+
+def _tensor_norm(n: int, variance: float) -> TensorNorm:
+    """Return the norm with the variance of sums of random bits."""
+    norm = TensorNorm(n)
+    norm.running_var.fill_(variance)
+    return norm

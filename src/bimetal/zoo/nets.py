@@ -5,11 +5,9 @@ the binary twin each convolution is followed by a norm, a sign and, where there 
 so that bits are pooled (by OR) and the norm and the sign become one threshold a channel.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from bimetal.errors import DataError
@@ -24,16 +22,17 @@ from bimetal.nn import (
     Thermometer,
 )
 from bimetal.nn.scales import norm_after
+from bimetal.zoo.base import Net
 from bimetal.zoo.layouts import IMAGENET_MEAN, IMAGENET_STD, Layout, Stage
 
-__all__ = ["Last", "PictureNet", "Recipe", "Stem", "binary_net", "calibrate", "float_net"]
+__all__ = ["Last", "PictureNet", "Recipe", "Stem", "binary_net", "float_net"]
 
 Stem = Literal["int8", "planes", "thermometer"]
 Last = Literal["1bit", "8bit"]
 N_COLOURS = 3
 
 
-class PictureNet(nn.Sequential):
+class PictureNet(Net):
     """A net on pictures: features, a pooling that changes nothing, a flattening, a classifier.
 
     Attributes
@@ -45,11 +44,10 @@ class PictureNet(nn.Sequential):
     image_shape: tuple[int, int, int]
 
     def __init__(
-        self, features: nn.Module, pooled: nn.Module, classifier: nn.Module, image_size: int
+        self, features: nn.Sequential, pooled: nn.Module, classifier: nn.Sequential, image_size: int
     ) -> None:
-        parts = [("features", features), ("avgpool", pooled), ("flatten", nn.Flatten())]
-        super().__init__(OrderedDict([*parts, ("classifier", classifier)]))
-        self.image_shape = (N_COLOURS, image_size, image_size)
+        between = {"avgpool": pooled, "flatten": nn.Flatten()}
+        super().__init__(features, classifier, (N_COLOURS, image_size, image_size), between)
 
 
 @dataclass(frozen=True)
@@ -174,45 +172,3 @@ def _classifier(layout: Layout, n_in: int, n_classes: int, recipe: Recipe) -> li
         return [*layers, ByteLinear(n_in, n_classes)]
     last = BinaryLinear(n_in, n_classes, binarizer=name)
     return [*layers, last, Logits(n_classes, scale=n_in**-0.5)]
-
-
-@torch.no_grad()
-def calibrate(net: PictureNet, images: Tensor | None = None, seed: int = 0) -> None:
-    """Set the statistics of all batch norms to those of some pictures.
-
-    A net with random weights answers much the same for every picture unless its norms fit the sums
-    they get. `alexnet` and `vgg16` begin with statistics that fit independent random bits; this
-    fits them to pictures instead, as an epoch of training would.
-
-    Parameters
-    ----------
-    net : PictureNet
-        Binary or not; changed in place.
-    images : torch.Tensor, optional
-        (n_rows, channels, height, width) of 0 to 255, two rows at least; by default eight of noise.
-    seed : int, default 0
-        Of the noise.
-
-    Raises
-    ------
-    DataError
-        When there are fewer than two pictures.
-    """
-    if images is None:
-        generator = torch.Generator().manual_seed(seed)
-        images = torch.randint(0, 256, (8, *net.image_shape), generator=generator).float()
-    if len(images) < 2:
-        raise DataError(f"statistics need two pictures at least, got {len(images)}")
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    modes = {m: m.training for m in net.modules()}
-    momenta = [norm.momentum for norm in norms]
-    net.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over batches, here of one
-        norm.train()
-    net(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for module, mode in modes.items():
-        module.training = mode

@@ -1,0 +1,166 @@
+"""Binarization: weights and activations of one bit, lowered to a Program and run by our Engine.
+
+Where the user's model is a straight row of layers, its `twin.binary_twin` is trained and lowered; the
+Engine's answers are held against torch's. Where it is not, `bimetal.nn.binarize_` makes its inner
+layers binary in place: such a net keeps the user's forward, is stored packed, and runs in torch.
+"""
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from bimetal.columns import Column
+from bimetal.compress.data import CompressData
+from bimetal.compress.deploy import as_packed, as_program
+from bimetal.compress.graph import put
+from bimetal.compress.lesson import Lesson
+from bimetal.compress.result import Candidate
+from bimetal.compress.twin import Cuts, binary_twin
+from bimetal.errors import DataError, ProgramError
+from bimetal.lower import lower_cnn, lower_dense
+from bimetal.nn import BinaryConv2d, BinaryLinear, ByteLinear, Scale, Sign
+from bimetal.nn.convert import binarize_
+from bimetal.program import GE, Encode, Link, Op, Program, Readout
+
+__all__ = ["binary_candidate", "binary_nets", "lowered"]
+
+FAMILY = "binarization"
+POLICIES = ("binarynet", "bi_real")
+NOTES = {
+    "binarynet": "BinaryNet's gradient, clipped",
+    "bi_real": "Bi-Real's gradients and mean |w| as the scale",
+}
+
+
+def binary_nets(lesson: Lesson) -> Iterator[Candidate]:
+    """Train binary twins by labels alone, one by each policy."""
+    for how in lesson.levels(POLICIES):
+        yield binary_candidate(lesson, f"binary, {how}", FAMILY, NOTES[how], how)
+
+
+def binary_candidate(
+    lesson: Lesson,
+    name: str,
+    family: str,
+    note: str,
+    how: str,
+    *,
+    model: nn.Module | None = None,
+    width: int = 1,
+    is_distilled: bool = False,
+) -> Candidate:
+    """Return a trained binary twin, to be run by the Engine, or by torch where it does not lower.
+
+    Parameters
+    ----------
+    lesson : Lesson
+        The task.
+    name, family, note : str
+        As of a candidate.
+    how : str
+        Name of a policy.
+    model : torch.nn.Module, optional
+        In place of the user's model: a pruned copy of it, say.
+    width : int, default 1
+        Factor of the inner channels.
+    is_distilled : bool, default False
+        Whether it learns from the user's model as well.
+    """
+    base, data = lesson.model if model is None else model, lesson.data
+    try:
+        net: nn.Module = binary_twin(base, data, how, width, lesson.config.seed)
+        lowered(net, data)  # before the training, lest it be in vain
+        made = {"reads": "bytes" if data.is_pictures else "floats"}
+        deploy, note = partial(as_program, partial(lowered, data=data)), f"weights and activations ±1; {note}"
+    except (DataError, ProgramError) as error:
+        if width != 1:
+            raise
+        net, made = copy.deepcopy(base), {"reads": "floats"}
+        binarize_(net, how, data.floats(data.train.x[:2]))
+        deploy, note = as_packed, f"inner layers binary, run by torch, since it does not lower: {error}"
+    seconds = lesson.fit(net, name, is_distilled=is_distilled, **made)
+    return Candidate(name, family, note, net, deploy, seconds, **made)
+
+
+def lowered(net: nn.Module, data: CompressData) -> Program:
+    """Lower a trained `binary_twin`.
+
+    Raises
+    ------
+    ProgramError
+        When a layer cannot be lowered.
+
+    Examples
+    --------
+    >>> data = CompressData.split(torch.randn(100, 4), torch.arange(100) % 3)
+    >>> twin = binary_twin(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), data, "binarynet")
+    >>> [type(op).__name__ for op in lowered(twin.eval(), data).ops]
+    ['Encode', 'Dense', 'Readout', 'Link']
+    """
+    plain = _scales_apart(net)
+    if data.is_pictures:
+        return lower_cnn(plain, image=data.sample_shape)  # type: ignore[arg-type]
+    return _lowered_row(plain, data.sample_shape[0])
+
+
+def _scales_apart(net: nn.Module) -> nn.Module:
+    """Return a copy in which the scale of a binary layer is a layer of its own."""
+    plain = copy.deepcopy(net).eval()
+    for name, layer in list(plain.named_modules()):
+        if isinstance(layer, BinaryLinear | BinaryConv2d) and layer.alpha is not None:
+            alpha = layer.alpha.detach()
+            put(plain, name, nn.Sequential(_unscaled(layer), Scale.of(alpha, torch.zeros_like(alpha))))
+    return plain
+
+
+@torch.no_grad()
+def _unscaled(layer: BinaryLinear | BinaryConv2d) -> nn.Module:
+    if isinstance(layer, BinaryLinear):
+        bare: BinaryLinear | BinaryConv2d = BinaryLinear(layer.n_in, layer.n_out, layer.groups)
+    else:
+        bare = BinaryConv2d(
+            layer.n_in, layer.n_out, layer.kernel_size, layer.stride, layer.padding,
+            layer.pad_value, layer.dilation, layer.groups,  # type: ignore[arg-type]
+        )  # fmt: skip
+    bare.latent_weight.copy_(layer.binary_weight)
+    return bare
+
+
+def _lowered_row(net: nn.Module, n_features: int) -> Program:
+    """Lower thresholds of features, then dense layers."""
+    steps = [m for m in net.modules() if not isinstance(m, nn.Sequential)]
+    ops: list[Op] = []
+    while steps:
+        match steps.pop(0):
+            case Cuts() as cuts:
+                ops.append(_encode(cuts))
+            case BinaryLinear() as layer:
+                norm: list[nn.Module] = []
+                while steps and not isinstance(steps[0], Sign):
+                    norm.append(steps.pop(0))
+                ops.append(lower_dense(layer, nn.Sequential(*norm), len(ops)))
+            case ByteLinear() as last:
+                ops += _readout(last, len(ops))
+            case Sign():
+                pass
+            case other:
+                raise ProgramError(f"{type(other).__name__} does not lower on rows of features")
+    return Program(tuple(Column(f"x{j}") for j in range(n_features)), tuple(ops))
+
+
+def _encode(cuts: Cuts) -> Encode:
+    n, none = len(cuts.value), np.zeros(0, np.float32)
+    columns = cuts.column.numpy().astype(np.uint16)
+    return Encode(columns, np.full(n, GE, np.uint8), cuts.value.numpy(), none.astype(np.uint16), none)
+
+
+def _readout(layer: ByteLinear, value: int) -> list[Op]:
+    whole, scale = layer.rounded()
+    points = Readout((value,), whole.numpy().astype(np.int8), np.zeros(layer.n_out, np.int32))
+    numbers = (t.detach().double().numpy() for t in (scale.scale, scale.offset))
+    no_knots, no_values = np.zeros(0, np.int32), np.zeros(0, np.float32)
+    return [points, Link(value + 1, "identity", *numbers, no_knots, no_values)]

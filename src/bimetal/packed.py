@@ -1,0 +1,157 @@
+"""A trained net beside its packed twin: one call lowers it, one holds the two against each other.
+
+Training happens in torch, answers come from the engine. `verify` says on the user's own data whether
+the two agree, row by row; `Packed` is the engine in the shapes that torch uses.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from bimetal.errors import DataError
+from bimetal.lower import lower_cnn
+from bimetal.nn import fold_norms, predict
+from bimetal.program import Program
+from bimetal.runtime import Engine
+
+__all__ = ["Agreement", "Packed", "rows_of", "verify"]
+
+Floats = NDArray[np.float32]
+
+
+def rows_of(x: Any) -> Floats:
+    """Return inputs as a Program reads them: one row each, channels innermost.
+
+    Parameters
+    ----------
+    x : torch.Tensor or numpy.ndarray
+        (n_rows, channels, ...) of any type of number.
+
+    Examples
+    --------
+    >>> rows_of(torch.arange(8).view(1, 2, 2, 2))
+    array([[0., 4., 1., 5., 2., 6., 3., 7.]], dtype=float32)
+    """
+    array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
+    last = np.moveaxis(array, 1, -1).reshape(len(array), -1)
+    return np.ascontiguousarray(last, dtype=np.float32)
+
+
+class Packed:
+    """The packed twin of a torch net.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A net that `bimetal.lower_cnn` can lower.
+    image : tuple of int, optional
+        Shape of one input; by default ``model.image_shape``.
+    **engine
+        As of `bimetal.Engine`: `threads`, `isa`, `batch_size` ...
+
+    Attributes
+    ----------
+    program : Program
+        What the engine runs, and what `bimetal.save` writes.
+    engine : Engine
+        The engine.
+
+    Examples
+    --------
+    >>> from bimetal import zoo
+    >>> packed = Packed(zoo.finn_mlp(16, seed=0))
+    >>> packed.answers(torch.zeros(2, 1, 28, 28)).shape
+    (2, 10)
+    """
+
+    def __init__(
+        self, model: nn.Module, image: tuple[int, ...] | None = None, **engine: Any
+    ) -> None:
+        self.program: Program = lower_cnn(model, image)  # type: ignore[arg-type]
+        self.engine = Engine(self.program, **engine)
+
+    def answers(self, x: Any, batch_size: int = 1000) -> Floats:
+        """Return the answers to inputs of shape (n_rows, channels, ...)."""
+        parts = [
+            self.engine.run(rows_of(x[start : start + batch_size]))
+            for start in range(0, len(x), batch_size)
+        ]
+        return np.concatenate(parts)
+
+    def accuracy(self, x: Any, y: Any) -> float:
+        """Return the share of inputs whose largest answer is that of their class."""
+        return float((self.answers(x).argmax(1) == np.asarray(y)).mean())
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a torch net and its packed twin agree.
+
+    Attributes
+    ----------
+    n_rows : int
+        Inputs that both answered.
+    n_equal : int
+        Those answered alike, bit for bit.
+    n_equal_classes : int
+        Those whose largest answer is the same one.
+    largest_difference : float
+        Between two answers, in units of the answer.
+    """
+
+    n_rows: int
+    n_equal: int
+    n_equal_classes: int
+    largest_difference: float
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all answers are equal, bit for bit."""
+        return self.n_equal == self.n_rows
+
+
+def verify(
+    model: nn.Module, x: Any, packed: Packed | None = None, folds_norms: bool = True
+) -> Agreement:
+    """Hold a torch net and its packed twin against each other on data.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        A net that `bimetal.lower_cnn` can lower.
+    x : torch.Tensor or numpy.ndarray
+        Inputs (n_rows, channels, ...).
+    packed : Packed, optional
+        Its twin, if it is already made.
+    folds_norms : bool, default True
+        Compare with ``fold_norms(model)``: a batch norm that no sign follows rounds in another order
+        in torch than written out, by a few units in the last place.
+
+    Raises
+    ------
+    DataError
+        When there are no rows.
+    ProgramError
+        When the net cannot be lowered.
+
+    Examples
+    --------
+    >>> from bimetal import zoo
+    >>> verify(zoo.finn_mlp(16, seed=0), torch.randint(0, 256, (9, 1, 28, 28))).is_exact
+    True
+    """
+    if not len(x):
+        raise DataError("no rows to verify on were given")
+    theirs = (packed or Packed(model)).answers(x)
+    ours = predict(fold_norms(model) if folds_norms else model, torch.as_tensor(x)).numpy()
+    same = (ours == theirs).all(1)
+    return Agreement(
+        len(same),
+        int(same.sum()),
+        int((ours.argmax(1) == theirs.argmax(1)).sum()),
+        float(np.abs(ours - theirs).max()),
+    )
