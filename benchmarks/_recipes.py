@@ -4,7 +4,7 @@ The recipes were chosen on the last 10,000 training pictures (``--tune``), never
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -36,8 +36,8 @@ class Recipe:
     n_seeds: int = 3
     shifts: int = 0  # pixels that a training picture is moved by at random, either way
     flips: bool = False
+    answers_with_real_weights: bool = False  # as stochastic BinaryConnect does
     remark: str = ""
-    tags: tuple[str, ...] = field(default=())
 
 
 def _config(epochs: int, rate: float, batch: int = 100, **more: object) -> TrainConfig:
@@ -62,7 +62,7 @@ def _connect(data: str, stochastic: bool, published: float | None, bar: float, n
         lambda seed: zoo.binaryconnect_mlp((1024,) * 3, stochastic=stochastic, seed=seed),
         _config(40, 1e-3, optimizer="adam_glorot"), published=published, error_bar=bar,
         published_epochs=1000 if published else None, source=COURBARIAUX if published else "",
-        n_train=50_000, n_seeds=n,
+        n_train=50_000, n_seeds=n, answers_with_real_weights=stochastic,
     )  # fmt: skip
 
 

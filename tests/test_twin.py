@@ -1,5 +1,6 @@
 """The float net of the same layers: its sizes, shapes, names and weights."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,6 +37,15 @@ from bimetal.nn.gated import BinaryGRU, BinaryLSTM
 from bimetal.nn.kbit import DoReFaActivation, DoReFaWeight
 from bimetal.nn.recurrent import BinaryRNN
 from bimetal.nn.sequence import BinaryConv1d, tcn_block
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads cost such small nets more than they give, the more so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -214,3 +224,35 @@ def test_the_twin_of_a_convolution_over_time_is_padded_on_the_same_sides(
     with real_weights(layer):
         expected = layer(x)
     torch.testing.assert_close(float_twin(layer)(x), expected)
+
+
+def zoo_net(member: zoo.Architecture, binary: bool) -> Any:
+    return member.build(**{"n_classes": 5, "seed": 0, **member.small}, binary=binary)
+
+
+each_net = pytest.mark.parametrize("member", zoo.NETS, ids=[member.name for member in zoo.NETS])
+
+
+@each_net
+def test_every_net_of_the_zoo_has_a_twin(member: zoo.Architecture) -> None:
+    net = zoo_net(member, binary=True)
+    twin = float_twin(net)
+    assert not is_binary_at_all(twin)
+    n_scales = sum(
+        layer.scale.numel() for layer in binary_layers(net).values() if hasattr(layer, "scale")
+    )
+    assert n_parameters(twin) == n_parameters(net) - n_scales
+    x = torch.randint(0, 256, (3, *net.image_shape), generator=seeded()).float()
+    assert twin(x).shape == net(x).shape
+    twin(x).square().mean().backward()
+    transfer(twin, net, allow=("*.scale",))
+
+
+@each_net
+def test_the_float_nets_of_the_zoo_become_binary_by_rule(member: zoo.Architecture) -> None:
+    net = zoo_net(member, binary=False)
+    x = torch.randint(0, 256, (3, *net.image_shape), generator=seeded()).float()
+    done = binarize_(net, "bi_real", example=x)
+    assert len(binary_layers(net)) == len(done.replaced) > 0
+    assert net(x).shape == (3, 5)
+    net(x).square().mean().backward()

@@ -6,6 +6,7 @@ import typer
 
 from bimetal.cli.answer import show_error
 from bimetal.cli.bench import bench
+from bimetal.cli.compress import compress
 from bimetal.cli.datasets import datasets
 from bimetal.cli.demo import demo
 from bimetal.cli.inspect import inspect
@@ -14,7 +15,7 @@ from bimetal.cli.train import train
 
 __all__ = ["COMMANDS", "UsageError", "app", "run"]
 
-COMMANDS = (demo, train, score, inspect, bench, datasets)
+COMMANDS = (demo, train, score, inspect, bench, datasets, compress)
 """Every command; the tests and the docs read this list."""
 
 app = typer.Typer(

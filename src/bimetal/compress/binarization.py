@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from bimetal.columns import Column
-from bimetal.compress.data import CompressData
-from bimetal.compress.deploy import as_packed, as_program
+from bimetal.compress.data import CompressData, Reads
+from bimetal.compress.deploy import Deploy, as_packed, as_program
 from bimetal.compress.graph import put
 from bimetal.compress.lesson import Lesson
 from bimetal.compress.result import Candidate
@@ -70,20 +70,29 @@ def binary_candidate(
     is_distilled : bool, default False
         Whether it learns from the user's model as well.
     """
-    base, data = lesson.model if model is None else model, lesson.data
+    base = lesson.model if model is None else model
+    net, deploy, reads, what = _binary_net(base, lesson, how, width)
+    seconds = lesson.fit(net, name, is_distilled=is_distilled, reads=reads)
+    return Candidate(name, family, f"{note}; {what}", net, deploy, seconds, reads)
+
+
+def _binary_net(
+    base: nn.Module, lesson: Lesson, how: str, width: int
+) -> tuple[nn.Module, Deploy, Reads, str]:
+    """Return an untrained net, how it is deployed, how it reads rows, and what is binary in it."""
+    data = lesson.data
     try:
-        net: nn.Module = binary_twin(base, data, how, width, lesson.config.seed)
+        net = binary_twin(base, data, how, width, lesson.config.seed)
         lowered(net, data)  # before the training, lest it be in vain
-        made = {"reads": "bytes" if data.is_pictures else "floats"}
-        deploy, note = partial(as_program, partial(lowered, data=data)), f"weights and activations ±1; {note}"
     except (DataError, ProgramError) as error:
         if width != 1:
             raise
-        net, made = copy.deepcopy(base), {"reads": "floats"}
-        binarize_(net, how, data.floats(data.train.x[:2]))
-        deploy, note = as_packed, f"inner layers binary, run by torch, since it does not lower: {error}"
-    seconds = lesson.fit(net, name, is_distilled=is_distilled, **made)
-    return Candidate(name, family, note, net, deploy, seconds, **made)
+        converted = copy.deepcopy(base)
+        binarize_(converted, how, data.floats(data.train.x[:2]))
+        return converted, as_packed, "floats", f"inner layers ±1, run by torch, as {error}"
+    reads: Reads = "bytes" if data.is_pictures else "floats"
+    deploy = partial(as_program, partial(lowered, data=data))
+    return net, deploy, reads, "weights and activations ±1, first and last weights of 8 bits"
 
 
 def lowered(net: nn.Module, data: CompressData) -> Program:
@@ -113,7 +122,11 @@ def _scales_apart(net: nn.Module) -> nn.Module:
     for name, layer in list(plain.named_modules()):
         if isinstance(layer, BinaryLinear | BinaryConv2d) and layer.alpha is not None:
             alpha = layer.alpha.detach()
-            put(plain, name, nn.Sequential(_unscaled(layer), Scale.of(alpha, torch.zeros_like(alpha))))
+            put(
+                plain,
+                name,
+                nn.Sequential(_unscaled(layer), Scale.of(alpha, torch.zeros_like(alpha))),
+            )
     return plain
 
 
@@ -155,12 +168,14 @@ def _lowered_row(net: nn.Module, n_features: int) -> Program:
 def _encode(cuts: Cuts) -> Encode:
     n, none = len(cuts.value), np.zeros(0, np.float32)
     columns = cuts.column.numpy().astype(np.uint16)
-    return Encode(columns, np.full(n, GE, np.uint8), cuts.value.numpy(), none.astype(np.uint16), none)
+    return Encode(
+        columns, np.full(n, GE, np.uint8), cuts.value.numpy(), none.astype(np.uint16), none
+    )
 
 
 def _readout(layer: ByteLinear, value: int) -> list[Op]:
     whole, scale = layer.rounded()
     points = Readout((value,), whole.numpy().astype(np.int8), np.zeros(layer.n_out, np.int32))
-    numbers = (t.detach().double().numpy() for t in (scale.scale, scale.offset))
+    by, plus = (t.detach().double().numpy() for t in (scale.scale, scale.offset))
     no_knots, no_values = np.zeros(0, np.int32), np.zeros(0, np.float32)
-    return [points, Link(value + 1, "identity", *numbers, no_knots, no_values)]
+    return [points, Link(value + 1, "identity", by, plus, no_knots, no_values)]

@@ -9,6 +9,7 @@ learn from the user's model as well as from labels.
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +106,9 @@ def opposite(model: nn.Module) -> nn.Module:
     592
     """
     return _replaced(
-        model, lambda conv: None if conv.out_channels % 2 else OppositePairs(conv), "of even channels"
+        model,
+        lambda conv: None if conv.out_channels % 2 else OppositePairs(conv),
+        "of even channels",
     )
 
 
@@ -135,7 +138,7 @@ def _replaced(
     return changed
 
 
-def _like(conv: nn.Conv2d, n_in: int, n_out: int, *, bias: bool, groups: int = 1) -> nn.Conv2d:
+def _like(conv: Any, n_in: int, n_out: int, *, bias: bool, groups: int = 1) -> nn.Conv2d:
     return nn.Conv2d(
         n_in, n_out, conv.kernel_size, conv.stride, conv.padding, conv.dilation, groups, bias,
         conv.padding_mode,

@@ -116,8 +116,8 @@ class CompressData:
     def shortened(self, n_train: int, n_held: int) -> "CompressData":
         """Return the first rows of each part, for a quick look."""
         cut = {"train": n_train, "valid": n_held, "test": n_held}
-        parts = (Part(*(a[:n] for a in getattr(self, part))) for part, n in cut.items())
-        return CompressData(*parts, self.name)
+        train, valid, test = (Part(*(a[:n] for a in getattr(self, p))) for p, n in cut.items())
+        return CompressData(train, valid, test, self.name)
 
     @cached_property
     def n_classes(self) -> int:
@@ -157,7 +157,9 @@ class CompressData:
         return self.bytes(x) if reads == "bytes" else self.floats(x)
 
 
-def read_data(source: str | os.PathLike[str], *, is_time_ordered: bool = False, seed: int = 0) -> CompressData:
+def read_data(
+    source: str | os.PathLike[str], *, is_time_ordered: bool = False, seed: int = 0
+) -> CompressData:
     """Read an npz file, or load pictures by their name.
 
     Parameters
@@ -201,7 +203,9 @@ def _read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"'{path}' cannot be read as an npz file of plain arrays: {error}") from error
+        raise DataError(
+            f"'{path}' cannot be read as an npz file of plain arrays: {error}"
+        ) from error
     if ("x_valid" in arrays) != ("y_valid" in arrays):
         raise DataError(f"'{path}' holds one of x_valid and y_valid; both or neither expected")
     return arrays

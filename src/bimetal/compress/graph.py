@@ -17,7 +17,16 @@ from torch.nn import functional
 
 from bimetal.errors import DataError
 
-__all__ = ["ACTIVATIONS", "NORMS", "NOTHING", "Chain", "chains", "put", "straight", "without_channels"]
+__all__ = [
+    "ACTIVATIONS",
+    "NORMS",
+    "NOTHING",
+    "Chain",
+    "chains",
+    "put",
+    "straight",
+    "without_channels",
+]
 
 ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus,
@@ -140,7 +149,9 @@ def straight(model: nn.Module) -> list[tuple[str, nn.Module]]:
         inputs = [n for n in node.all_input_nodes if not _asks_a_size(n)]
         readers = [n for n in node.users if not _asks_a_size(n)]
         if len(inputs) != 1 or len(readers) != 1:
-            raise DataError(f"the model branches at '{node.name}'; a straight row of layers expected")
+            raise DataError(
+                f"the model branches at '{node.name}'; a straight row of layers expected"
+            )
         found.append((str(node.name), _as_layer(node, modules)))
     return found
 
@@ -173,7 +184,7 @@ def _is_plain(layer: nn.Module | None) -> bool:
 
 def _followed(node: fx.Node, modules: Mapping[str, nn.Module], once: set[str]) -> list[Chain]:
     """Follow the output of a layer up to the one that reads it; nothing where the way forks."""
-    producer, between = str(node.target), []
+    producer, between = str(node.target), list[str]()
     n = _n_outputs(modules[producer])
     while True:
         readers = [user for user in node.users if not _asks_a_size(user)]
@@ -225,7 +236,9 @@ def _as_layer(node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module:
         return _built(METHODS[str(node.target)], node)
     if node.op == "call_method" and node.target in ("view", "reshape") and _flattens(node):
         return nn.Flatten()
-    raise DataError(f"the step '{node.name}' of the model ({node.target}) is no layer that is known here")
+    raise DataError(
+        f"the step '{node.name}' of the model ({node.target}) is no layer that is known here"
+    )
 
 
 def _built(kind: type[nn.Module], node: fx.Node) -> nn.Module:
@@ -246,7 +259,7 @@ def _flattens(node: fx.Node) -> bool:
     shape = node.args[1:]
     if len(shape) == 1 and isinstance(shape[0], tuple):
         shape = shape[0]
-    return len(shape) == 2 and isinstance(shape[0], fx.Node) and shape[1] == -1
+    return len(shape) == 2 and isinstance(shape[0], fx.Node) and bool(shape[1] == -1)
 
 
 def _asks_a_size(node: fx.Node) -> bool:
@@ -259,9 +272,9 @@ def _asks_a_size(node: fx.Node) -> bool:
     return is_element and isinstance(node.args[0], fx.Node) and _asks_a_size(node.args[0])
 
 
-def _with_outputs(layer: Any, rows: Tensor) -> nn.Module:
+def _with_outputs(layer: nn.Module, rows: Tensor) -> nn.Module:
     """Return a layer that makes some of its channels only."""
-    n, small = len(rows), copy.deepcopy(layer)
+    small, n = copy.deepcopy(layer), len(rows)
     for name, tensor in [*layer.named_parameters(), *layer.named_buffers()]:
         if tensor.ndim:  # num_batches_tracked counts no channels
             _set(small, name, tensor.detach()[rows])
@@ -274,21 +287,22 @@ def _with_outputs(layer: Any, rows: Tensor) -> nn.Module:
                 small.in_channels = small.groups = n
         case nn.PReLU():
             small.num_parameters = n
-        case _:
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
             small.num_features = n
     return small
 
 
-def _with_inputs(layer: Any, rows: Tensor, chain: Chain) -> nn.Module:
+def _with_inputs(layer: nn.Module, rows: Tensor, chain: Chain) -> nn.Module:
     """Return a layer that reads some of its channels only; a flattened channel is many inputs."""
-    small, n = copy.deepcopy(layer), chain.n_channels
-    width = layer.weight.shape[1] // n
+    small, weight = copy.deepcopy(layer), layer.get_parameter("weight").detach()
+    width = weight.shape[1] // chain.n_channels
     columns = (rows[:, None] * width + torch.arange(width)).flatten()
-    _set(small, "weight", layer.weight.detach()[:, columns])
-    if isinstance(small, nn.Linear):
-        small.in_features = len(columns)
-    else:
-        small.in_channels = len(columns)
+    _set(small, "weight", weight[:, columns])
+    match small:
+        case nn.Linear():
+            small.in_features = len(columns)
+        case nn.Conv2d():
+            small.in_channels = len(columns)
     return small
 
 

@@ -48,10 +48,12 @@ class Grid(nn.Module):
     def codes(self, w: Tensor) -> Tensor:
         """Return the number of each weight's level, 0 to 2^k − 1, as uint8."""
         with torch.no_grad():
-            levels = self.levels(w)
+            levels: Tensor = self.levels(w)
             if self.n_bits == 1:  # ± one number for all weights
                 return (levels > 0).to(torch.uint8)
-            return ((levels + 1) / 2 * (2**self.n_bits - 1)).round().to(torch.uint8)
+            steps = (levels + 1) / 2 * (2**self.n_bits - 1)
+            codes: Tensor = steps.round().to(torch.uint8)
+            return codes
 
 
 def on_grid(model: nn.Module, n_bits: int) -> nn.Module:

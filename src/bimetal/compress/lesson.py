@@ -171,13 +171,11 @@ class Lesson:
 
 
 @torch.no_grad()
-def answers(
-    model: nn.Module, data: CompressData, x: Tensor, reads: Reads = "floats"
-) -> Tensor:
+def answers(model: nn.Module, data: CompressData, x: Tensor, reads: Reads = "floats") -> Tensor:
     """Return the logits (n_rows, n_classes) of a model in eval mode."""
     model.eval()
     with kept_signs(model):
-        return torch.cat([model(data.read(part, reads)) for part in x.split(N_AT_ONCE)])
+        return torch.cat([model(data.read(part, reads)) for part in torch.split(x, N_AT_ONCE)])
 
 
 def _failing(model: nn.Module, data: CompressData, part: Part, reads: Reads) -> float:

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bimetal.compress.data import CompressData, Part
 from bimetal.compress.deploy import Deployed
@@ -108,11 +109,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "_", name.lower()).strip("_")
 
 
-def _classes(deployed: Deployed, part: Part) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _classes(deployed: Deployed, part: Part) -> NDArray[np.intp]:
     start = next(iter(deployed.starts.values()))
-    parts = [deployed.prepare(x) for x in part.x.split(N_AT_ONCE)]
+    parts = [deployed.prepare(x) for x in torch.split(part.x, N_AT_ONCE)]
     logits: list[Floats] = [np.array(start(x)()) for x in parts]
-    return np.concatenate(logits).argmax(1)
+    return np.asarray(np.concatenate(logits).argmax(1))
 
 
 @contextmanager

@@ -48,7 +48,9 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     try:
         model = make()
     except Exception as error:
-        raise DataError(f"'{spec}' was called without arguments and failed: {_said(error)}") from error
+        raise DataError(
+            f"'{spec}' was called without arguments and failed: {_said(error)}"
+        ) from error
     if not isinstance(model, nn.Module):
         raise DataError(f"'{spec}' should return a torch.nn.Module, got {type(model).__name__}")
     if weights is not None:
@@ -149,7 +151,9 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
     found = _safetensors(path) if path.suffix == ".safetensors" else _state_dict(path)
     nested = found.get("state_dict", found) if isinstance(found, Mapping) else None
     if not isinstance(nested, Mapping) or not all(isinstance(v, Tensor) for v in nested.values()):
-        raise DataError(f"'{path}' should hold a state_dict, tensors by name; got {type(found).__name__}")
+        raise DataError(
+            f"'{path}' should hold a state_dict, tensors by name; got {type(found).__name__}"
+        )
     return nested
 
 

@@ -7,6 +7,7 @@ the file is deflated, and no time at all without sparse kernels; a channel that 
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,29 +60,32 @@ def masked(model: nn.Module, sparsity: float) -> nn.Module:
     >>> int((net[0].weight != 0).sum())
     10
     """
-    weights = [(m, "weight") for m in model.modules() if isinstance(m, WEIGHTED)]
-    if not weights:
+    layers: list[Any] = [m for m in model.modules() if isinstance(m, WEIGHTED)]
+    if not layers:
         raise DataError("the model has no linear or convolutional layer")
-    n_weights = sum(int(m.weight.numel()) for m, _ in weights)
-    n_zero = sum(int((m.weight_mask == 0).sum()) for m, _ in weights if prune.is_pruned(m))  # type: ignore[operator,arg-type]
-    more = round(sparsity * n_weights) - n_zero
+    n_zero = sum(int((m.weight_mask == 0).sum()) for m in layers if hasattr(m, "weight_mask"))
+    more = round(sparsity * sum(m.weight.numel() for m in layers)) - n_zero
     if more > 0:
-        prune.global_unstructured(weights, prune.L1Unstructured, amount=more)
+        prune.global_unstructured(
+            [(m, "weight") for m in layers], prune.L1Unstructured, amount=more
+        )
     return model
 
 
 def unmasked(model: nn.Module) -> nn.Module:
     """Return a copy in which masked weights are plain zeros."""
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    for layer in model.modules():  # a computed weight cannot be copied, and its inputs are in the state
-        if hasattr(layer, "weight_orig"):
-            layer.weight = layer.weight_orig.detach()
+    for layer in _masked_layers(model):  # a computed weight cannot be copied
+        layer.weight = layer.weight_orig.detach()
     plain = copy.deepcopy(model)
     plain.load_state_dict(state)
-    for layer in plain.modules():
-        if hasattr(layer, "weight_orig"):
-            prune.remove(layer, "weight")
+    for layer in _masked_layers(plain):
+        prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
     return plain.eval()
+
+
+def _masked_layers(model: nn.Module) -> list[Any]:
+    return [m for m in model.modules() if hasattr(m, "weight_orig")]
 
 
 def kept_channels(model: nn.Module, share: float) -> dict[str, Tensor]:
@@ -117,10 +121,10 @@ def kept_channels(model: nn.Module, share: float) -> dict[str, Tensor]:
 
 def _largest(layer: nn.Module, share: float) -> Tensor:
     n = len(layer.get_parameter("weight"))
-    trial = copy.deepcopy(layer)
     amount = min(n - 1, round(share * n))
-    if amount:
-        prune.ln_structured(trial, "weight", amount, n=2, dim=0)
-    weight = trial.get_buffer("weight_mask") if amount else trial.get_parameter("weight")
-    is_kept = (weight != 0).flatten(1).any(1) if amount else torch.ones(n, dtype=torch.bool)
+    if not amount:
+        return torch.arange(n)
+    trial = copy.deepcopy(layer)
+    prune.ln_structured(trial, "weight", amount, n=2, dim=0)  # type: ignore[no-untyped-call]
+    is_kept: Tensor = trial.get_buffer("weight_mask").flatten(1).any(1)
     return is_kept.nonzero()[:, 0]

@@ -6,7 +6,6 @@ arXiv:1511.00363), with a learned scale of each output since the user's model ma
 Weights of 4, 2 and 1 bit save room only: no runtime here multiplies real activations by them.
 """
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -80,8 +79,7 @@ def with_binary_weights(model: nn.Module) -> nn.Module:
 
 
 def _quantize_by_torchao(model: nn.Module) -> None:
-    with warnings.catch_warnings(), quiet(None):
-        warnings.simplefilter("ignore")  # on import it says which of its GPU kernels are not there
+    with quiet():  # on import it says which of its GPU kernels are not there
         quantization: Any = _torchao()
         quantization.quantize_(model, quantization.Int8DynamicActivationInt8WeightConfig())
 

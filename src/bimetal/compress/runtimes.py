@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from bimetal.errors import MissingExtraError
-from bimetal.nn import BinaryConv2d, BinaryLinear, kept_signs
 from bimetal.compress.graph import put
+from bimetal.errors import MissingExtraError
+from bimetal.nn import BinaryConv2d, BinaryLinear
 from bimetal.program import Program
 from bimetal.runtime import Engine
 
 __all__ = ["EAGER", "ENGINE", "ORT", "Call", "Floats", "Start", "as_float", "bimetal_engine", "calibrated",
-           "exported", "onnx_runtime", "pytorch"]  # fmt: skip
+           "exported", "onnx_runtime", "pytorch", "quiet"]  # fmt: skip
 
 Floats = NDArray[np.float32]
 Call = Callable[[], Floats]
@@ -42,14 +42,19 @@ def exported(model: nn.Module, example: Tensor) -> bytes:
     torch's older exporter is used, which needs no further package; it says on each call that it will
     not be there for ever.
     """
-    buffer, names = io.BytesIO(), {"input_names": ["x"], "output_names": ["y"]}
-    with warnings.catch_warnings(), quiet("torch.onnx"):
-        warnings.simplefilter("ignore")
+    buffer: Any = io.BytesIO()
+    with quiet():
         torch.onnx.export(
-            copy.deepcopy(model).eval(), (example,), buffer, dynamo=False, opset_version=OPSET,
-            dynamic_axes={"x": {0: "n"}, "y": {0: "n"}}, **names,
-        )  # fmt: skip
-    return buffer.getvalue()
+            copy.deepcopy(model).eval(),
+            (example,),
+            buffer,
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["x"],
+            output_names=["y"],
+            dynamic_axes={"x": {0: "n"}, "y": {0: "n"}},
+        )
+    return bytes(buffer.getvalue())
 
 
 def onnx_runtime(file: bytes | Path) -> Start:
@@ -116,15 +121,16 @@ def calibrated(file: bytes, rows: Floats, path: Path) -> None:
         quantize_static,
     )
 
-    class Rows(CalibrationDataReader):
+    class Rows(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self.parts = iter([{"x": part} for part in np.array_split(rows, max(1, len(rows) // 64))])
+            self.parts = iter(
+                [{"x": part} for part in np.array_split(rows, max(1, len(rows) // 64))]
+            )
 
-        def get_next(self) -> dict[str, Floats] | None:  # type: ignore[override]
+        def get_next(self) -> dict[str, Floats] | None:
             return next(self.parts, None)
 
-    with warnings.catch_warnings(), quiet(None):
-        warnings.simplefilter("ignore")
+    with quiet():
         quantize_static(
             onnx.load_from_string(file), path, Rows(), quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
@@ -144,7 +150,7 @@ def as_float(model: nn.Module) -> nn.Module:
     plain = copy.deepcopy(model).eval()
     for name, module in list(plain.named_modules()):
         if parametrize.is_parametrized(module):
-            for what in list(module.parametrizations):  # type: ignore[arg-type,operator,union-attr]
+            for what in list(module.parametrizations):
                 parametrize.remove_parametrizations(module, what)
         elif isinstance(module, BinaryLinear | BinaryConv2d):
             put(plain, name, _float_layer(module))
@@ -167,15 +173,16 @@ def _float_layer(layer: BinaryLinear | BinaryConv2d) -> nn.Module:
 
 
 @contextmanager
-def quiet(name: str | None) -> Iterator[None]:
-    """Keep a logger still within a ``with`` block: exporters chat."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+def quiet() -> Iterator[None]:
+    """Keep warnings and log lines of other libraries still within a ``with`` block: exporters chat."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        logger.setLevel(before)
+        logging.disable(before)
 
 
 def _onnxruntime() -> Any:
@@ -183,5 +190,7 @@ def _onnxruntime() -> Any:
         import onnx  # noqa: F401
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise MissingExtraError(str(error.name), "compress", "ONNX Runtime beside the others") from error
+        raise MissingExtraError(
+            str(error.name), "compress", "ONNX Runtime beside the others"
+        ) from error
     return onnxruntime

@@ -96,10 +96,10 @@ def _is_coded(module: nn.Module) -> bool:
     return isinstance(module, BinaryLayer | ByteConv2d | ByteLinear) or _grid(module) is not None
 
 
-def _grid(module: nn.Module) -> Grid | None:
+def _grid(module: Any) -> Grid | None:
     if not parametrize.is_parametrized(module, "weight"):
         return None
-    return next((g for g in module.parametrizations["weight"] if isinstance(g, Grid)), None)  # type: ignore[index,operator,union-attr]
+    return next((g for g in module.parametrizations["weight"] if isinstance(g, Grid)), None)
 
 
 @torch.no_grad()
@@ -116,7 +116,11 @@ def _codes(module: nn.Module) -> Iterator[tuple[str, NDArray[Any]]]:
             yield "offset", _array(scale.offset).astype(np.float32)
         case _:
             grid = _grid(module)
-            assert grid is not None
-            latent = module.parametrizations["weight"].original  # type: ignore[index,operator,union-attr]
-            yield "codes", packed(_array(grid.codes(latent)), grid.n_bits)
+            assert grid is not None  # `_is_coded` says so
+            yield "codes", packed(_array(grid.codes(_latent(module))), grid.n_bits)
             yield "scale", _array(grid.scale)
+
+
+def _latent(module: Any) -> Tensor:
+    weight: Tensor = module.parametrizations["weight"].original
+    return weight

@@ -16,7 +16,15 @@ import torch
 from torch import nn
 
 from bimetal.amounts import amount, duration
-from bimetal.compress import binarization, combinations, compact, distillation, low_rank, pruning, quantization
+from bimetal.compress import (
+    binarization,
+    combinations,
+    compact,
+    distillation,
+    low_rank,
+    pruning,
+    quantization,
+)
 from bimetal.compress.data import CompressData
 from bimetal.compress.deploy import as_floats
 from bimetal.compress.lesson import CompressConfig, Lesson
@@ -234,7 +242,12 @@ class _Work:
     def study(self, *, is_kept: bool, methods: list[str]) -> Study:
         self.lesson.say("measuring latencies, by turns")
         data, config = self.lesson.data, self.lesson.config
-        results = with_latencies(self.measured, data, BATCH, n_rounds=3 if config.is_quick else 9)
+        results = [result for result, _ in self.measured]
+        try:
+            n_rounds = 3 if config.is_quick else 9
+            results = with_latencies(self.measured, data, BATCH, n_rounds)
+        except KeyboardInterrupt:
+            self.was_interrupted = True
         if not is_kept:
             results = [replace(result, file=None) for result in results]
         facts = {

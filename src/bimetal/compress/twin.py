@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -78,17 +79,17 @@ def quantile_cuts(x: Tensor, n_cuts: int = N_CUTS) -> Cuts:
     >>> quantile_cuts(torch.tensor([[1.0], [2.0], [3.0], [4.0]]), n_cuts=3).value
     tensor([2., 3., 4.])
     """
-    columns, values = [], []
-    places = torch.linspace(0, 1, n_cuts + 2, dtype=x.dtype)[1:-1]
-    for j, feature in enumerate(x.T):
+    columns, values = list[int](), list[np.float32]()
+    places = np.linspace(0, 1, n_cuts + 2)[1:-1]
+    for j, feature in enumerate(x.numpy().T):
         # an element of the column, not a number between two: it is float32 on both sides
-        cuts = torch.quantile(feature[: 2**24], places, interpolation="higher").unique()
-        cuts = cuts[cuts > feature.min()]
-        columns += [j] * len(cuts)
-        values.append(cuts)
+        cuts = np.unique(np.quantile(feature, places, method="higher"))
+        kept = cuts[cuts > feature.min()]
+        columns += [j] * len(kept)
+        values += list(kept)
     if not columns:
         raise DataError("all features are constant, there is nothing to learn from")
-    return Cuts(torch.tensor(columns), torch.cat(values))
+    return Cuts(torch.tensor(columns), torch.tensor(np.array(values, np.float32)))
 
 
 def binary_twin(
@@ -131,7 +132,9 @@ def binary_twin(
         net = nn.Sequential(*_arranged(steps, data, surrogate))
         if any(isinstance(m, WEIGHTED) for m in net):
             # thresholds give ±1 already, so the first layer reads its input as it is
-            inner = replace(rule, activations=surrogate, keep=(), real_input=("first",), norm="none")
+            inner = replace(
+                rule, activations=surrogate, keep=(), real_input=("first",), norm="none"
+            )
             binarize_(net, inner)
     return net
 
@@ -230,10 +233,14 @@ def _widened(steps: Sequence[Any], factor: int) -> list[nn.Module]:
             case nn.Linear():
                 step = nn.Linear(n_in * step.in_features, n_out * step.out_features)
             case nn.Conv2d():
-                groups = 1 if step.groups == 1 else n_in * step.groups
-                step = nn.Conv2d(
-                    n_in * step.in_channels, n_out * step.out_channels, step.kernel_size, step.stride,
-                    step.padding, step.dilation, groups, padding_mode=step.padding_mode,
-                )  # fmt: skip
+                step = _wider(step, n_in, n_out)
         made.append(step)
     return made
+
+
+def _wider(conv: Any, n_in: int, n_out: int) -> nn.Module:
+    groups = 1 if conv.groups == 1 else n_in * conv.groups
+    return nn.Conv2d(
+        n_in * conv.in_channels, n_out * conv.out_channels, conv.kernel_size, conv.stride,
+        conv.padding, conv.dilation, groups, padding_mode=conv.padding_mode,
+    )  # fmt: skip

@@ -6,7 +6,8 @@ sign flips is read off: on all of them, if there are few enough, and else by hal
 sides of the place that is found, and a few hundred places elsewhere, are asked again as a check.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,15 @@ from torch import nn
 
 from bimetal.errors import ProgramError
 
-__all__ = ["FLOATS", "Answers", "Crossing", "Span", "crossing", "layers_answer"]
+__all__ = [
+    "FLOATS",
+    "Answers",
+    "Crossing",
+    "Span",
+    "crossing",
+    "in_eval_mode",
+    "layers_answer",
+]
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -145,20 +154,34 @@ def _require_monotone(holds: bool) -> None:
         )
 
 
-def layers_answer(layers: Sequence[nn.Module], span: Span, is_map: bool) -> Answers:
+def layers_answer(layers: Sequence[nn.Module], span: Span, n_axes: int) -> Answers:
     """Return what `layers`, one after another, answer about the values of a span.
 
-    They are asked in the layout in which they run: (n_rows, n_channels) after a dense layer,
-    (n_rows, n_channels, height, width) on a map. torch's norms round by the layout.
+    They are asked in the layout in which they run, since torch's norms round by the layout:
+    (n_rows, n_channels) after a dense layer (no axes), (n_rows, n_channels, length) on a sequence
+    (one axis), (n_rows, n_channels, height, width) on a map (two).
     """
 
     @torch.no_grad()
     def fires(places: Ints) -> Bools:
         x = torch.from_numpy(span.values(places))
-        x = x.T.contiguous()[None, :, :, None] if is_map else x
+        if n_axes:
+            x = x.T.contiguous().view(1, x.shape[1], len(x), *[1] * (n_axes - 1))
         for layer in layers:
             x = layer(x)
         answers: Bools = (x >= 0).numpy()
-        return answers[0, :, :, 0].T if is_map else answers
+        return answers.reshape(places.shape[::-1]).T if n_axes else answers
 
     return fires
+
+
+@contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a net in eval mode within a ``with`` block; each module is then as it was."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

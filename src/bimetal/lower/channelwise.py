@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bimetal.errors import ProgramError
-from bimetal.lower.state import At, Writer, write_sums
+from bimetal.lower.state import At, Writer, write_ints, write_sums
 from bimetal.nn import Logits, RPReLU, Scale, Shift, fold_norm
+from bimetal.nn.activations import Bytes, Pixels
+from bimetal.nn.norms import ShiftBatchNorm
 from bimetal.ops import Affine, Op, PReLU
 
 __all__ = [
@@ -18,26 +20,43 @@ __all__ = [
     "BEFORE_A_SIGN",
     "CHANNELWISE",
     "IDENTITIES",
+    "Over",
     "n_channels_of",
+    "never_falls",
     "numbers",
+    "real",
+    "spread",
     "to_floats",
 ]
 
-IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d)
+IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 """Layers that do nothing in eval mode."""
 
-CHANNELWISE = (
-    nn.BatchNorm1d, nn.BatchNorm2d, Scale, Shift, nn.ReLU, nn.LeakyReLU, nn.PReLU, RPReLU,
-)  # fmt: skip
+BENDS = (nn.ReLU, nn.LeakyReLU, nn.PReLU, RPReLU)
+"""Layers that become the operation `PReLU`."""
+
+CHANNELWISE = (nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm, Scale, Shift, Pixels, *BENDS)
 """Layers with a float operation of their own."""
 
 BEFORE_A_SIGN = (nn.Hardtanh, nn.Tanh, nn.ReLU6)
-"""Layers that are only ever asked, so a sign has to follow."""
+"""Layers that are only ever asked, so a sign or a `Bytes` has to follow."""
 
 ANSWERS = (Logits,)
 """Layers that end a net."""
 
 Floats = NDArray[np.float32]
+
+
+class Over(nn.Module):
+    """``x / n``: what torch's average poolings do with their sums."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Divide, with one rounding."""
+        return x / self.n
 
 
 def to_floats(writer: Writer, at: At) -> At:
@@ -48,11 +67,45 @@ def to_floats(writer: Writer, at: At) -> At:
     ProgramError
         When a layer has no float operation.
     """
-    at = write_sums(writer, at)
-    for layer in at.layers:
-        value = writer.write(_operation(layer, at.kind, at.value, at.n_channels, writer))
-        at = At("floats", at.shape, value, layers=at.layers, is_flat=at.is_flat)
-    return replace(at, layers=())
+    at = write_ints(writer, at) if at.waiting else write_sums(writer, at)
+    for layer, name in at.waiting:
+        value = at.value
+        if at.kind == "ints" and isinstance(layer, BENDS):  # a PReLU reads floats
+            value = writer.write(_affine(value, at.n_channels, 1.0, 0.0), name)
+        value = writer.write(_operation(layer, value, at.n_channels), name)
+        at = At("floats", at.shape, value, waiting=at.waiting, is_flat=at.is_flat)
+    return replace(at, waiting=())
+
+
+def real(writer: Writer, at: At) -> At:
+    """Return the map as floats, all that waits written."""
+    at = write_ints(writer, to_floats(writer, at))
+    if at.kind == "floats":
+        return at
+    value = writer.write(_affine(at.value, at.n_channels, 1.0, 0.0))
+    return At("floats", at.shape, value, is_flat=at.is_flat)
+
+
+def never_falls(layer: nn.Module) -> bool:
+    """Whether a layer is non-decreasing in each channel, so that the largest stays the largest.
+
+    A product with a number that is not negative, a sum, and the rounding after each of them are
+    non-decreasing, and so is every chain of them.
+    """
+    match layer:
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            return layer.weight is None or bool((layer.weight >= 0).all())
+        case ShiftBatchNorm():
+            return never_falls(layer.folded())
+        case Scale() | Pixels():
+            return bool((layer.scale >= 0).all())
+        case nn.LeakyReLU():
+            return layer.negative_slope >= 0
+        case nn.PReLU():
+            return bool((layer.weight >= 0).all())
+        case RPReLU():
+            return bool((layer.slope >= 0).all())
+    return isinstance(layer, Shift | Over | nn.ReLU | nn.Hardtanh)
 
 
 def numbers(given: torch.Tensor) -> Floats:
@@ -65,26 +118,42 @@ def n_channels_of(layer: nn.Module) -> int | None:
     match layer:
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return layer.num_features
+        case ShiftBatchNorm():
+            return len(layer.weight)
         case nn.PReLU():
             return None if layer.num_parameters == 1 else layer.num_parameters
         case Scale() | Shift() | RPReLU() | Logits():
             return len(next(layer.parameters()))
+        case Bytes() | Pixels():
+            return None if len(layer.scale) == 1 else len(layer.scale)
     return None
 
 
-def _operation(layer: nn.Module, kind: str, value: int, n: int, writer: Writer) -> Op:
+def spread(given: torch.Tensor, n: int) -> Floats:
+    """Return one number, or one a channel, as one for each of n channels."""
+    return np.broadcast_to(numbers(given), (n,)).copy()
+
+
+def _affine(value: int, n: int, scale: float, offset: float) -> Affine:
+    return Affine(value, np.full(n, scale, np.float32), np.full(n, offset, np.float32))
+
+
+def _operation(layer: nn.Module, value: int, n: int) -> Op:
     match layer:
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             folded = fold_norm(layer)
             return Affine(value, numbers(folded.scale), numbers(folded.offset))
         case Scale():
             return Affine(value, numbers(layer.scale), numbers(layer.offset))
+        case ShiftBatchNorm():
+            return _operation(layer.folded(), value, n)
+        case Over():
+            return _affine(value, n, 1 / layer.n, 0.0)
+        case Pixels():
+            return Affine(value, spread(layer.scale, n), spread(layer.offset, n))
         case Shift():
             return Affine(value, np.ones(n, np.float32), numbers(layer.shift))
-    before, slope, after = _bend(layer, n)
-    if kind == "ints":  # a PReLU reads floats
-        value = writer.write(Affine(value, np.ones(n, np.float32), np.zeros(n, np.float32)))
-    return PReLU(value, before, slope, after)
+    return PReLU(value, *_bend(layer, n))
 
 
 def _bend(layer: Any, n: int) -> tuple[Floats, Floats, Floats]:
@@ -95,7 +164,7 @@ def _bend(layer: Any, n: int) -> tuple[Floats, Floats, Floats]:
         case nn.LeakyReLU():
             return none, np.full(n, layer.negative_slope, np.float32), none
         case nn.PReLU():
-            return none, np.broadcast_to(numbers(layer.weight), (n,)).copy(), none
+            return none, spread(layer.weight, n), none
         case RPReLU():
             return numbers(layer.before), numbers(layer.slope), numbers(layer.after)
     raise ProgramError(

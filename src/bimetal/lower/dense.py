@@ -18,6 +18,8 @@ from torch import nn
 
 from bimetal.bits import pack
 from bimetal.errors import ProgramError
+from bimetal.lower.asking import in_eval_mode
+from bimetal.lower.binary import scale_of
 from bimetal.nn import BinaryLinear, BinaryMLP
 from bimetal.program import Dense
 
@@ -90,9 +92,11 @@ def lower_dense(layer: BinaryLinear, norm: nn.Module, input_value: int) -> Dense
     Raises
     ------
     ProgramError
-        When the norm's sign flips more than once as the sum grows.
+        When the norm's sign flips more than once as the sum grows, or the layer does not work with
+        signs times a scale.
     """
-    n_group = layer.n_in // layer.groups
+    n_group, scale = layer.n_in // layer.groups, scale_of(layer)
+    norm = norm if scale is None else nn.Sequential(scale, norm)
     fires = _ask(norm, n_group, layer.n_out)  # (n_group + 1, n_out), row c: c inputs differ
     falls = fires[-1] & ~fires[0]
     fires = np.where(falls, fires[::-1], fires)
@@ -101,17 +105,16 @@ def lower_dense(layer: BinaryLinear, norm: nn.Module, input_value: int) -> Dense
             "the norm after a binary layer is not monotone; it has no single threshold"
         )
     thresholds = fires.sum(axis=0).astype(np.int32) - 1
-    weights = (layer.binary_weight.detach() > 0).reshape(layer.n_out, n_group).numpy()
+    with in_eval_mode(layer):
+        weights = (layer.binary_weight.detach() > 0).reshape(layer.n_out, n_group).numpy()
     packed = pack(weights ^ falls[:, None])
     return Dense(input_value, layer.n_in, packed, thresholds, layer.groups)
 
 
 @torch.no_grad()
 def _ask(norm: nn.Module, n: int, n_out: int) -> NDArray[np.bool_]:
-    was_training = norm.training
-    norm.eval()
     sums = torch.arange(n, -n - 1, -2, dtype=torch.float32)
-    answers = norm(sums[:, None].expand(n + 1, n_out).contiguous())
-    norm.train(was_training)
+    with in_eval_mode(norm):
+        answers = norm(sums[:, None].expand(n + 1, n_out).contiguous())
     fires: NDArray[np.bool_] = (answers >= 0).numpy()
     return fires

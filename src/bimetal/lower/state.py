@@ -8,33 +8,72 @@ float operations.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from bimetal.errors import ProgramError
 from bimetal.lower.asking import FLOATS, Crossing, Span, crossing, layers_answer
-from bimetal.ops import Op, Threshold
+from bimetal.ops import Op, Planes, Pool, Threshold
 
-__all__ = ["At", "Kind", "Shape", "Writer", "sign", "write_sums"]
+__all__ = [
+    "At",
+    "Kind",
+    "Shape",
+    "Waiting",
+    "Writer",
+    "require_channels",
+    "require_kind",
+    "require_row",
+    "sign",
+    "write_ints",
+    "write_sums",
+]
 
 Kind = Literal["bits", "bytes", "ints", "floats"]
 Shape = tuple[int, int, int]
 MakeOp = Callable[[Literal["bits", "ints"], NDArray[np.int32], NDArray[np.bool_]], Op]
 """What is made, biases, and which output channels have their weights negated → the operation."""
 
+SPANS = {"bytes": Span(0, 255), "bits": Span(-1, 1, step=2)}
+"""What an element can be, by its kind; ints and floats differ."""
+
 
 @dataclass
 class Writer:
-    """The operations written so far. Value 0 is the raw row, value *i* + 1 is made by operation *i*."""
+    """The operations written so far. Value 0 is the raw row, value *i* + 1 is made by operation *i*.
 
+    Attributes
+    ----------
+    n_axes : int
+        Axes of a map in torch: 2 of a picture, 1 of a sequence, which is a map of one row here.
+    here : str
+        The layer that is being lowered.
+    ops : list of Op
+        In their order.
+    layers : list of str
+        For each operation, the layer that it comes from.
+    """
+
+    n_axes: int = 2
+    here: str = ""
     ops: list[Op] = field(default_factory=list)
+    layers: list[str] = field(default_factory=list)
 
-    def write(self, op: Op) -> int:
-        """Append an operation and return the number of the value that it makes."""
+    def write(self, op: Op, layer: str = "") -> int:
+        """Append an operation of a layer, by default the present one; return its value's number."""
         self.ops.append(op)
+        self.layers.append(layer or self.here)
         return len(self.ops)
+
+
+class Waiting(NamedTuple):
+    """A layer that waits, and its name in the net; one without a name belongs to the present layer."""
+
+    layer: nn.Module
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,11 +91,13 @@ class At:
     sums : callable, optional
         Makes the operation of sums not yet written.
     span : Span
-        The values that an element can take.
-    layers : tuple of torch.nn.Module
-        Waiting, in their order; each acts on each channel by itself.
+        The values that an int or a float can take; see `reach`.
+    waiting : tuple of Waiting
+        In their order; each acts on each channel by itself.
     is_flat : bool
         Whether torch has (n_rows, channels) here, or all of the map in one row after a Flatten.
+    source : str
+        The layer of the sums not yet written.
     """
 
     kind: Kind
@@ -64,17 +105,56 @@ class At:
     value: int = -1
     sums: MakeOp | None = None
     span: Span = FLOATS
-    layers: tuple[nn.Module, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
     is_flat: bool = False
+    source: str = ""
 
     @property
     def n_channels(self) -> int:
         """Channels of the map."""
         return self.shape[2]
 
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """The layers that wait."""
+        return tuple(waiting.layer for waiting in self.waiting)
+
+    @property
+    def reach(self) -> Span:
+        """The values that an element can take, as the layers that wait read it."""
+        return SPANS.get(self.kind, self.span)
+
     def then(self, layer: nn.Module) -> "At":
         """Let one more layer wait."""
-        return replace(self, layers=(*self.layers, layer))
+        return replace(self, waiting=(*self.waiting, Waiting(layer)))
+
+    def named(self, name: str) -> "At":
+        """Give a name to all that has none yet: it came with the layer of this name."""
+        waiting = tuple(Waiting(layer, known or name) for layer, known in self.waiting)
+        return replace(self, waiting=waiting, source=self.source or name)
+
+
+def require_kind(at: At, kind: Kind, advice: str) -> None:
+    """Raise `ProgramError` unless a layer gets what it reads."""
+    if at.kind != kind or at.waiting:
+        came = "values before a sign" if at.waiting else f"{at.kind}"
+        raise ProgramError(f"reads {kind}, but here are {came}; {advice}")
+
+
+def require_channels(at: At, expected: int) -> None:
+    """Raise `ProgramError` unless the map has these channels."""
+    if at.n_channels != expected:
+        raise ProgramError(f"expects {expected} channels, but its input has {at.n_channels}")
+
+
+def require_row(at: At, expected: int) -> None:
+    """Raise `ProgramError` unless the map was made a row of this length."""
+    height, width, n = at.shape
+    if not at.is_flat or expected != height * width * n:
+        raise ProgramError(
+            f"expects a row of {expected}, but its input is a map of shape {at.shape}"
+            f"{'' if at.is_flat else '; put a Flatten before it'}"
+        )
 
 
 def sign(writer: Writer, at: At) -> At:
@@ -85,12 +165,19 @@ def sign(writer: Writer, at: At) -> At:
     ProgramError
         When a channel has more than one threshold.
     """
-    answer = layers_answer(at.layers, at.span, is_map=not at.is_flat)
-    found = crossing(answer, at.span.n, at.n_channels)
+    if at.kind == "bits" and not at.waiting:
+        return at
+    span = at.reach
+    answer = layers_answer(at.layers, span, n_axes=0 if at.is_flat else writer.n_axes)
+    found = crossing(answer, span.n, at.n_channels)
     if at.sums is not None:
-        value = writer.write(at.sums("bits", _biases(found, at.span), found.falls))
+        op = at.sums("bits", _biases(found, span), found.falls)
+        value = writer.write(op, at.source)
+    elif at.kind == "bytes" and bool((~found.falls & (found.at > 0)).all()):
+        value = writer.write(_levels(at, found))
     else:
-        value = writer.write(_threshold(at, found))
+        at = write_ints(writer, at)
+        value = writer.write(_threshold(at, found, span))
     return At("bits", at.shape, value, is_flat=at.is_flat)
 
 
@@ -103,11 +190,23 @@ def _biases(found: Crossing, span: Span) -> NDArray[np.int32]:
     return np.where(found.falls, t - span.step, -t).astype(np.int32)
 
 
-def _threshold(at: At, found: Crossing) -> Threshold:
+def _levels(at: At, found: Crossing) -> Planes:
+    """Bytes that rise through one level a channel are a thermometer of one level."""
+    n = at.n_channels
+    return Planes(
+        at.value,
+        n,
+        np.arange(n, dtype=np.uint16),
+        np.full(n, 255, np.uint8),
+        found.at.astype(np.uint8),
+    )
+
+
+def _threshold(at: At, found: Crossing, span: Span) -> Threshold:
     if at.kind == "floats":
-        thresholds = at.span.values(found.at)
+        thresholds = span.values(found.at)
     else:
-        thresholds = (at.span.low + at.span.step * found.at).astype(np.int32)
+        thresholds = (span.low + span.step * found.at).astype(np.int32)
     return Threshold(at.value, thresholds, found.falls.astype(np.uint8))
 
 
@@ -116,5 +215,14 @@ def write_sums(writer: Writer, at: At) -> At:
     if at.sums is None:
         return at
     zeros = np.zeros(at.n_channels, np.int32)
-    value = writer.write(at.sums("ints", zeros, zeros.astype(bool)))
+    value = writer.write(at.sums("ints", zeros, zeros.astype(bool)), at.source)
     return replace(at, value=value, sums=None)
+
+
+def write_ints(writer: Writer, at: At) -> At:
+    """Write bits (as ±1) and bytes as ints, which is a sum over one pixel; others stay as they are."""
+    at = write_sums(writer, at)
+    if at.kind in ("ints", "floats"):
+        return at
+    value = writer.write(Pool(at.value, "sum", at.shape, (1, 1), (1, 1), (0, 0, 0, 0)))
+    return replace(at, kind="ints", value=value, span=at.reach)

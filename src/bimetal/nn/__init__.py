@@ -1,14 +1,19 @@
 """Binarized layers and training for PyTorch, usable alone."""
 
 from bimetal.nn.activity import Activity, SignInsight, watch_activations
+from bimetal.nn.adaptive import AdaSign, InputScale, XnorConv2d, rsign
+from bimetal.nn.attention import BinaryAttention
 from bimetal.nn.binarizers import BINARIZERS, Binarizer, binarizer
 from bimetal.nn.blocks import BinaryMLP
 from bimetal.nn.bytes import ByteConv2d, ByteLinear
 from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.conv import BinaryConv2d, BitPlanes, Thermometer
 from bimetal.nn.convert import Conversion, LayerChange, binarize_
+from bimetal.nn.embedding import BinaryEmbedding
 from bimetal.nn.fit import accuracy, fit_classifier, predict
+from bimetal.nn.gated import BinaryGRU, BinaryLSTM
 from bimetal.nn.insight import Histogram, LayerInsight, Watch
+from bimetal.nn.kbit import DoReFaActivation, DoReFaWeight, TernaryWeight, straight_through
 from bimetal.nn.layers import (
     BinaryLayer,
     BinaryLinear,
@@ -22,11 +27,16 @@ from bimetal.nn.layers import (
 )
 from bimetal.nn.loggers import CsvLogger, MLflowLogger, TensorBoardLogger, together
 from bimetal.nn.losses import distillation, feature_distillation, squared_hinge
+from bimetal.nn.norms import ShiftBatchNorm, ShiftBatchNorm1d, ShiftBatchNorm2d, ap2
 from bimetal.nn.optim import OPTIMIZERS, SCHEDULES, Bop, ShiftAdaMax, Split, adamw
 from bimetal.nn.policy import POLICIES, Policy
+from bimetal.nn.recurrent import BinaryRNN
 from bimetal.nn.replacement import Rows
 from bimetal.nn.residual import Repeat, Residual, bi_real_block, react_block
 from bimetal.nn.scales import Logits, RPReLU, Scale, Shift, fold_norm, fold_norms
+from bimetal.nn.sequence import BinaryConv1d, causal, tcn_block
+from bimetal.nn.step_norm import STEP_NORMS, StepNorm
+from bimetal.nn.summary import LayerSummary, Summary, summary
 from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
 from bimetal.nn.train import train
 from bimetal.nn.transfer import Transfer, transfer
@@ -37,24 +47,36 @@ __all__ = [
     "OPTIMIZERS",
     "POLICIES",
     "SCHEDULES",
+    "STEP_NORMS",
     "SURROGATES",
     "Activity",
+    "AdaSign",
     "Binarizer",
+    "BinaryAttention",
+    "BinaryConv1d",
     "BinaryConv2d",
+    "BinaryEmbedding",
+    "BinaryGRU",
+    "BinaryLSTM",
     "BinaryLayer",
     "BinaryLinear",
     "BinaryMLP",
+    "BinaryRNN",
     "BitPlanes",
     "Bop",
     "ByteConv2d",
     "ByteLinear",
     "Conversion",
     "CsvLogger",
+    "DoReFaActivation",
+    "DoReFaWeight",
     "Epoch",
     "Histogram",
     "History",
+    "InputScale",
     "LayerChange",
     "LayerInsight",
+    "LayerSummary",
     "Logits",
     "MLflowLogger",
     "Policy",
@@ -65,21 +87,30 @@ __all__ = [
     "Scale",
     "Shift",
     "ShiftAdaMax",
+    "ShiftBatchNorm",
+    "ShiftBatchNorm1d",
+    "ShiftBatchNorm2d",
     "Sign",
     "SignInsight",
     "Split",
+    "StepNorm",
+    "Summary",
     "TensorBoardLogger",
+    "TernaryWeight",
     "Thermometer",
     "TrainConfig",
     "Transfer",
     "Watch",
+    "XnorConv2d",
     "accuracy",
     "adamw",
+    "ap2",
     "bi_real_block",
     "binarize",
     "binarize_",
     "binarizer",
     "binary_layers",
+    "causal",
     "clip_latent",
     "distillation",
     "feature_distillation",
@@ -92,9 +123,13 @@ __all__ = [
     "predict",
     "react_block",
     "real_weights",
+    "rsign",
     "set_progress",
     "squared_hinge",
+    "straight_through",
+    "summary",
     "surrogate",
+    "tcn_block",
     "together",
     "train",
     "transfer",

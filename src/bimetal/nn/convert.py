@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError
 from bimetal.nn.inventory import Found, inventory, kind_of, obstacles, remark
-from bimetal.nn.policy import SPECIALS, Policy, is_named, policy
+from bimetal.nn.policy import SPECIALS, Policy, is_named
+from bimetal.nn.policy import policy as named_policy
 from bimetal.nn.replacement import loses_all, replacement
 
 __all__ = ["Conversion", "LayerChange", "binarize_"]
@@ -79,7 +80,7 @@ class Conversion:
 
 def binarize_(
     model: nn.Module,
-    how: Policy | str = "xnor",
+    policy: Policy | str = "xnor",
     example: Tensor | Sequence[Any] | None = None,
 ) -> Conversion:
     """Make the layers of a net binary, in place.
@@ -102,7 +103,7 @@ def binarize_(
     ----------
     model : torch.nn.Module
         Changed in place; not itself the layer to change.
-    how : Policy or str, default "xnor"
+    policy : Policy or str, default "xnor"
         A `Policy`, or the name of one in `POLICIES`.
     example : torch.Tensor or sequence, optional
         An input of the net, or its arguments: "first" and "last" then go by the order in which
@@ -129,7 +130,7 @@ def binarize_(
     4      Linear  –                                          kept: last
     1 of 3 layers made binary, 64 of 112 weights (57.1%)
     """
-    rule = policy(how)
+    rule = named_policy(policy)
     layers = inventory(model, example)
     _check_names(rule, layers)
     reasons = [_reason(found, rule) for found in layers]

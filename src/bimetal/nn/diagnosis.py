@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["first_not_finite"]
+__all__ = ["first_not_finite", "spoiled"]
 
 
 def first_not_finite(model: nn.Module, again: Callable[[], Any]) -> str:
@@ -30,9 +30,8 @@ def first_not_finite(model: nn.Module, again: Callable[[], Any]) -> str:
     >>> first_not_finite(net, lambda: net(torch.tensor([[float("inf")]])))
     "the input of layer '0' (Linear) is not finite"
     """
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            return f"the parameter '{name}' is not finite, so a step before this one went too far"
+    if name := spoiled(model):
+        return f"'{name}' is not finite, so a step before this one went too far"
     found: list[str] = []
     handles = [
         module.register_forward_hook(_reporter(name or "model", found))
@@ -46,6 +45,27 @@ def first_not_finite(model: nn.Module, again: Callable[[], Any]) -> str:
         for handle in handles:
             handle.remove()
     return found[0] if found else "every layer's output is finite, so it was the loss itself"
+
+
+def spoiled(model: nn.Module) -> str:
+    """Return the name of the first parameter or buffer that is not finite, or nothing.
+
+    A sign makes ±1 of anything, so a NaN before it need not show in the loss.
+
+    Examples
+    --------
+    >>> net = nn.Linear(1, 1)
+    >>> spoiled(net)
+    ''
+    >>> net.bias.data.fill_(float("nan"))
+    tensor([nan])
+    >>> spoiled(net)
+    'bias'
+    """
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            return name
+    return ""
 
 
 def _reporter(name: str, found: list[str]) -> Callable[..., None]:

@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from bimetal.errors import DataError
 from bimetal.nn.recurrent import BinaryRNN, Recurrent
@@ -48,20 +50,47 @@ class _Call:
     inside: int = 0
 
 
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up what torch's own formulas say of each operation, as its FlopCounterMode does."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.n_flops = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch imports its compiler, which takes seconds
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        made = func(*args, **given)
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.n_flops += formula(*args, **given, out_val=made)
+        return made
+
+    @property
+    def n_macs(self) -> int:
+        """Multiply-accumulates so far; torch counts two operations for each."""
+        return self.n_flops // 2
+
+
 class _Tracer:
     def __init__(self, model: nn.Module, n_rows: int) -> None:
         self.names = {module: name for name, module in model.named_modules()}
         self.n_rows = n_rows
-        self.counter = FlopCounterMode(display=False)
+        self.counter = _Counter()
         self.calls: list[_Call] = []
         self.done: dict[str, Work] = {}
 
     def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self.calls.append(_Call(self.names[module], self._counted()))
+        self.calls.append(_Call(self.names[module], self.counter.n_macs))
 
     def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         call = self.calls.pop()
-        whole = self._counted() - call.before
+        whole = self.counter.n_macs - call.before
         if self.calls:
             self.calls[-1].inside += whole
         own = whole - call.inside
@@ -89,10 +118,6 @@ class _Tracer:
         before = self.done.get(name, Work(shape, 0, reads_bits))
         n_macs = before.n_macs + n_macs // self.n_rows
         self.done[name] = Work(shape, n_macs, before.reads_bits and reads_bits)
-
-    def _counted(self) -> int:
-        """Return the multiply-accumulates so far; torch counts two operations for each."""
-        return int(self.counter.get_total_flops()) // 2
 
 
 def work(model: nn.Module, x: Tensor) -> dict[str, Work]:
@@ -143,7 +168,7 @@ def _as_for_use(model: nn.Module) -> Iterator[None]:
     torch.backends.mha.set_fastpath_enabled(False)  # else attention is one step that is not counted
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(is_fast)

@@ -207,16 +207,16 @@ def _layer(name: str, module: nn.Module, owned: dict[str, Tensor], done: Work) -
         n_bit_macs=done.n_macs if is_bit else 0,
         n_byte_macs=done.n_macs if is_byte else 0,
         n_real_macs=0 if is_bit or is_byte else done.n_macs,
-        weight_bytes=(_packed(module) if n_packed else 0) + sum(p.nbytes for p in real),
+        weight_bytes=_packed(module, n_packed) + sum(p.nbytes for p in real),
         latent_bytes=sum(p.nbytes for p in owned.values()),
         binarizer=_named(module.binarizer) if isinstance(module, BinaryLayer) else "",
     )
 
 
-def _packed(module: nn.Module) -> int:
-    """Return the bytes of bits, each output's in whole bytes, with their scales; or of 8-bit weights."""
-    if not isinstance(module, BinaryLayer):
-        return module.get_parameter("weight").numel()
+def _packed(module: nn.Module, n: int) -> int:
+    """Return the bytes of n weights: bits, each output's in whole bytes, with their scales; or bytes."""
+    if not n or not isinstance(module, BinaryLayer):
+        return n
     n_out, *window = module.shape_by_output
     scales = 0 if module.binarizer.scale in ("none", "learned") else 4 * n_out
     return n_out * -(-math.prod(window) // 8) + scales

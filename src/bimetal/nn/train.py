@@ -20,7 +20,7 @@ from bimetal.errors import DataError, TrainingError
 from bimetal.nn import checkpoint as checkpoints
 from bimetal.nn import distributed
 from bimetal.nn.config import Epoch, History, TrainConfig
-from bimetal.nn.diagnosis import first_not_finite
+from bimetal.nn.diagnosis import first_not_finite, spoiled
 from bimetal.nn.layers import clip_latent, kept_signs, latent_weights, set_progress
 from bimetal.nn.optim import Stepper, optimizer, schedule
 
@@ -156,6 +156,12 @@ class _Run:
         if self.watch:
             self.watch.begin()
         mean = self._batches_done()
+        if name := spoiled(self.model):
+            raise TrainingError(
+                f"'{name}' was not finite after epoch {number}, though the loss was: a sign makes ±1 of "
+                "NaN as well. Lower learning_rate, or look for inputs that are not finite; the best "
+                "state so far was put back"
+            )
         set_progress(self.model, number / self.config.max_epochs)
         valid = self._validated()
         layers = self.watch.end() if self.watch else {}

@@ -1,22 +1,18 @@
 """The page: facts and plots put into one HTML file that needs nothing but itself."""
 
-import base64
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from bimetal.amounts import FILTERS
 from bimetal.errors import MissingExtraError
 from bimetal.files import atomic_write
+from bimetal.report.sheet import embedded, machine, rendered
 from bimetal.report.study import CEILING, Judged, Study
 from bimetal.report.words import headline, remarks, versus
 
 __all__ = ["write_report"]
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
+TEMPLATE = "report.html.j2"
 N_TOP_BITS = 16
 CAPTIONS = {
     "challengers": "Left: each model alone. Right: how far bimetal leads; an interval over zero is noise.",
@@ -65,7 +61,7 @@ def write_report(study: Study, folder: str | os.PathLike[str]) -> Path:
     """
     target = Path(folder)
     plots = _plots(study, target / "plots")
-    html = _template().render(_facts(study), plots=plots)
+    html = rendered(TEMPLATE, _facts(study) | {"plots": plots})
     with atomic_write(target / "report.html") as file:
         file.write(html.encode())
     return target / "report.html"
@@ -86,29 +82,13 @@ def _plots(study: Study, folder: Path) -> dict[str, dict[str, str]]:
             file.write(light)
     return {
         name: {
-            "light": _embedded(light),
-            "dark": _embedded(dark),
+            "light": embedded(light),
+            "dark": embedded(dark),
             "title": TITLES[name],
             "caption": CAPTIONS[name],
         }
         for name, (light, dark) in drawn.items()
     }
-
-
-def _embedded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
-
-
-def _template() -> Any:
-    try:
-        import jinja2
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("jinja2", "report", "the report") from error
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(FILTERS)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _facts(study: Study) -> dict[str, Any]:
@@ -129,7 +109,7 @@ def _facts(study: Study) -> dict[str, Any]:
         "rows": [_row(study, judged) for judged in study.models],
         "parts": _parts(study),
         "points": _points(study),
-        "machine": _machine(),
+        "machine": machine(),
     }
 
 
@@ -179,10 +159,3 @@ def _points(study: Study) -> list[dict[str, Any]]:
         for bit in top
         if bit.points
     ]
-
-
-def _machine() -> str:
-    return (
-        f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, NumPy {np.__version__}"
-    )

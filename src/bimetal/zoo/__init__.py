@@ -21,9 +21,10 @@ from bimetal.zoo.base import Net, calibrate
 from bimetal.zoo.catalog import NETS, Architecture
 from bimetal.zoo.classic import alexnet, vgg16
 from bimetal.zoo.mlps import binaryconnect_mlp, binarynet_mlp, finn_mlp, xnor_mlp
-from bimetal.zoo.mobile import reactnet
+from bimetal.zoo.mobile import quicknet, reactnet
 from bimetal.zoo.nets import PictureNet, Recipe
 from bimetal.zoo.residual import bi_real18, react18
+from bimetal.zoo.sequences import binary_tcn
 from bimetal.zoo.vgg import vgg_small
 from bimetal.zoo.xnor import lenet5_xnor, xnor_alexnet
 
@@ -35,11 +36,13 @@ __all__ = [
     "Recipe",
     "alexnet",
     "bi_real18",
+    "binary_tcn",
     "binaryconnect_mlp",
     "binarynet_mlp",
     "calibrate",
     "finn_mlp",
     "lenet5_xnor",
+    "quicknet",
     "react18",
     "reactnet",
     "vgg16",

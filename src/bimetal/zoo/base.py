@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bimetal.errors import DataError
+from bimetal.nn.activations import Bytes
 
 __all__ = ["Net", "calibrate", "check_sizes", "scaled", "seeded", "size_after"]
 
@@ -117,7 +118,7 @@ def size_after(name: str, size: Callable[[int], int], image_size: int) -> int:
 
 @torch.no_grad()
 def calibrate(net: Net, images: Tensor | None = None, seed: int = 0) -> None:
-    """Set the statistics of all batch norms to those of some inputs.
+    """Set the statistics of all batch norms, and the ranges of all `Bytes`, to those of some inputs.
 
     A net with random weights answers much the same for every input unless its norms fit the sums
     they get. Nets of the zoo begin with statistics that fit independent random bits; this fits them
@@ -150,6 +151,7 @@ def calibrate(net: Net, images: Tensor | None = None, seed: int = 0) -> None:
     if len(images) < 2:
         raise DataError(f"statistics need two pictures at least, got {len(images)}")
     norms = [m for m in net.modules() if isinstance(m, Norm)]
+    ranges = [m for m in net.modules() if isinstance(m, Bytes) and m.momentum is not None]
     modes = {m: m.training for m in net.modules()}
     momenta = [norm.momentum for norm in norms]
     net.eval()
@@ -157,6 +159,9 @@ def calibrate(net: Net, images: Tensor | None = None, seed: int = 0) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over batches, here of one
         norm.train()
+    for each in ranges:
+        each.n_batches.zero_()
+        each.train()
     net(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -20,14 +20,16 @@ from bimetal.nn import (
     ByteLinear,
     Sign,
 )
-from bimetal.nn.activations import Pixels
+from bimetal.nn.activations import Bytes, Pixels
 from bimetal.nn.conv import Pair
 from bimetal.nn.scales import norm_after
+from bimetal.nn.sequence import BinaryConv1d, causal
 from bimetal.zoo.layouts import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["Bits", "Floats", "Kit", "PadValue", "pixel_statistics"]
 
 PadValue = Literal[-1, 0, 1]
+FOLLOWS = 0.1  # share of the last batch in the ranges of 8-bit activations
 
 
 def pixel_statistics(n: int) -> tuple[Sequence[float], Sequence[float]]:
@@ -59,6 +61,10 @@ class Kit(ABC):
         """Return a convolution of what `act` makes."""
 
     @abstractmethod
+    def conv1d(self, n_in: int, n_out: int, kernel: int, dilation: int = 1) -> list[nn.Module]:
+        """Return a causal convolution over time of what `act` makes."""
+
+    @abstractmethod
     def linear(self, n_in: int, n_out: int) -> nn.Module:
         """Return a fully connected layer on what `act` makes."""
 
@@ -71,8 +77,10 @@ class Kit(ABC):
         """Return the layer of the answers, on what `act` makes."""
 
     @abstractmethod
-    def pointwise(self, n_in: int, n_out: int, groups: int = 1) -> list[nn.Module]:
-        """Return a 1×1 convolution of real numbers, and its norm."""
+    def real_conv(
+        self, n_in: int, n_out: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> list[nn.Module]:
+        """Return a convolution of real numbers, and its norm."""
 
     @abstractmethod
     def head(self, n_in: int, n_out: int) -> list[nn.Module]:
@@ -100,6 +108,11 @@ class Floats(Kit):
         """Return an ordinary convolution."""
         return nn.Conv2d(n_in, n_out, kernel, stride, padding, groups=groups, bias=False)
 
+    def conv1d(self, n_in: int, n_out: int, kernel: int, dilation: int = 1) -> list[nn.Module]:
+        """Return a padding in the past, and an ordinary convolution."""
+        conv = nn.Conv1d(n_in, n_out, kernel, dilation=dilation, bias=False)
+        return [nn.ConstantPad1d(causal(kernel, dilation), 0.0), conv]
+
     def linear(self, n_in: int, n_out: int) -> nn.Module:
         """Return an ordinary linear layer."""
         return nn.Linear(n_in, n_out, bias=False)
@@ -112,9 +125,11 @@ class Floats(Kit):
         """Return an ordinary linear layer with a bias."""
         return nn.Linear(n_in, n_out)
 
-    def pointwise(self, n_in: int, n_out: int, groups: int = 1) -> list[nn.Module]:
+    def real_conv(
+        self, n_in: int, n_out: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> list[nn.Module]:
         """Return an ordinary convolution and a norm."""
-        conv = self.conv(n_in, n_out, 1, groups=groups)
+        conv = self.conv(n_in, n_out, kernel, stride, padding, groups)
         return [conv, self.norm(conv)]
 
     def head(self, n_in: int, n_out: int) -> list[nn.Module]:
@@ -125,6 +140,8 @@ class Floats(Kit):
         """Return torch's norm as it is."""
         if isinstance(layer, nn.Linear):
             return nn.BatchNorm1d(layer.out_features)
+        if isinstance(layer, nn.Conv1d):
+            return nn.BatchNorm1d(layer.out_channels)
         assert isinstance(layer, nn.Conv2d)
         return nn.BatchNorm2d(layer.out_channels)
 
@@ -163,6 +180,15 @@ class Bits(Kit):
             binarizer=self.binarizer,
         )  # fmt: skip
 
+    def conv1d(self, n_in: int, n_out: int, kernel: int, dilation: int = 1) -> list[nn.Module]:
+        """Return a binary convolution."""
+        return [
+            BinaryConv1d(
+                n_in, n_out, kernel, padding="causal", pad_value=self.pad_value, dilation=dilation,
+                binarizer=self.binarizer,
+            )
+        ]  # fmt: skip
+
     def linear(self, n_in: int, n_out: int) -> nn.Module:
         """Return a binary linear layer."""
         return BinaryLinear(n_in, n_out, binarizer=self.binarizer)
@@ -175,21 +201,23 @@ class Bits(Kit):
         """Return an 8-bit linear layer on bits."""
         return ByteLinear(n_in, n_out)
 
-    def pointwise(self, n_in: int, n_out: int, groups: int = 1) -> list[nn.Module]:
-        """Return an 8-bit convolution of 8-bit inputs, and a norm."""
-        raise NotImplementedError
+    def real_conv(
+        self, n_in: int, n_out: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> list[nn.Module]:
+        """Return an 8-bit convolution of 8-bit inputs, and a norm; the edge is the least input."""
+        conv = ByteConv2d(n_in, n_out, kernel, stride, padding, groups=groups)
+        return [Bytes(n=n_in, momentum=FOLLOWS), conv, self.norm(conv)]
 
     def head(self, n_in: int, n_out: int) -> list[nn.Module]:
-        """Return a sign and an 8-bit linear layer."""
-        return [self.act(), self.last(n_in, n_out)]
+        """Return an 8-bit linear layer on 8-bit inputs."""
+        return [Bytes(n=n_in, momentum=FOLLOWS), ByteLinear(n_in, n_out, reads="bytes")]
 
     def norm(self, layer: nn.Module, n_pooled: int = 1) -> nn.Module:
         """Return a norm with the statistics of sums of random bits, or of normalized pixels."""
         if isinstance(layer, ByteConv2d):  # weights uniform in ±1 / sqrt(n): a third of a pixel's
             return norm_after(layer.n_out, 1 / 3, n_pooled)
         assert isinstance(layer, BinaryLayer)
-        alpha = layer.alpha
         variance = layer.latent_weight.numel() / layer.n_out
-        if alpha is not None:
+        if not layer.latent_weight.is_meta and (alpha := layer.alpha) is not None:
             variance *= float(alpha.detach().square().mean())
         return norm_after(layer.n_out, variance, n_pooled, isinstance(layer, BinaryConv2d))

@@ -103,8 +103,9 @@ def binaryconnect_mlp(
 ) -> Net:
     """Return BinaryConnect's MLP: published 1.29 % error on MNIST, 1.18 % when `stochastic`.
 
-    [Binary layer → norm → ReLU] × 3 → binary layer → norm. Its activations are real, so a Program of
-    it needs them in 8 bits. Other parameters and errors are those of `binarynet_mlp`.
+    [Binary layer → norm → ReLU] × 3 → binary layer → norm. Its activations are real, so for a Program
+    they are made bytes, which learns nothing anew: ``lower_cnn(with_byte_activations(net, pictures))``.
+    Other parameters and errors are those of `binarynet_mlp`.
 
     Parameters
     ----------
@@ -159,6 +160,8 @@ def xnor_mlp(
     kit: Kit = Bits(binarizer) if binary else Floats()
     shape = (in_channels, image_size, image_size)
     check_sizes(*shape, *hidden, n_classes)
+    if not hidden:
+        raise DataError("xnor_mlp needs a hidden layer, got none")
     with seeded(seed):
         first = kit.first(in_channels, hidden[0], (image_size, image_size))
         layers = [*first, kit.norm(first[-1]), nn.Flatten(), kit.act(), nn.Dropout(dropout)]

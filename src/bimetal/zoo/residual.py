@@ -78,10 +78,8 @@ def bi_real18(
 
     Examples
     --------
-    >>> import torch
-    >>> net = bi_real18(10, 32, width=0.125, stem="cifar", seed=0)
-    >>> net.eval()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
+    >>> bi_real18(10, 16, width=0.0625, stem="cifar", seed=0).image_shape
+    (3, 16, 16)
     """
     kit: Kit = Bits(binarizer, surrogate_name, pad_value) if binary else Floats()
     shape = (in_channels, image_size, image_size)
@@ -108,10 +106,8 @@ def react18(
 
     Examples
     --------
-    >>> import torch
-    >>> net = react18(10, 32, width=0.125, stem="cifar", seed=0)
-    >>> net.eval()(torch.zeros(2, 3, 32, 32)).shape
-    torch.Size([2, 10])
+    >>> react18(10, 16, width=0.0625, stem="cifar", seed=0).image_shape
+    (3, 16, 16)
     """
     kit: Kit = Bits(binarizer, surrogate_name, pad_value) if binary else Floats()
     shape = (in_channels, image_size, image_size)
@@ -130,7 +126,8 @@ def _resnet(
 ) -> Net:
     check_sizes(n_classes, *shape)
     check_names(stem, shortcut)
-    check_divides(shape[1], 32 if stem == "imagenet" else 8)
+    smaller = 32 if stem == "imagenet" else 8
+    check_divides(shape[1], smaller)
     base = scaled(STAGES[0][0], width)
     with seeded(seed):
         layers, n = _stem(kit, shape[0], base, stem), base
@@ -141,7 +138,7 @@ def _resnet(
                 )  # doubled from stage to stage, whatever the width
                 layers.append(block(kit, n, n_out, 1 if i else first_stride, shortcut))
                 n = n_out
-        return Net(layers, averaged_head(kit, n, n_classes), shape)
+        return Net(layers, averaged_head(kit, n, n_classes, shape[1] // smaller), shape)
 
 
 def check_names(stem: str, shortcut: str = "repeat") -> None:
@@ -181,12 +178,12 @@ def way_around(
         return nn.Sequential(*pool)
     if shortcut == "repeat":
         return nn.Sequential(*pool, Repeat(n_out // n_in))
-    return nn.Sequential(*pool, *kit.pointwise(n_in, n_out))
+    return nn.Sequential(*pool, *kit.real_conv(n_in, n_out, 1))
 
 
-def averaged_head(kit: Kit, n_in: int, n_classes: int) -> list[nn.Module]:
-    """Return the mean of each channel over the map, and the answers."""
-    return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), *kit.head(n_in, n_classes)]
+def averaged_head(kit: Kit, n_in: int, n_classes: int, size: int) -> list[nn.Module]:
+    """Return the mean of each channel over a map of this height and width, and the answers."""
+    return [nn.AvgPool2d(size), nn.Flatten(), *kit.head(n_in, n_classes)]
 
 
 def _bi_real_block(kit: Kit, n_in: int, n_out: int, stride: int, shortcut: Shortcut) -> nn.Module:

@@ -73,7 +73,7 @@ def vgg_small(
     kit: Kit = Bits(binarizer, surrogate_name, pad_value) if binary else Floats()
     check_sizes(n_classes, in_channels, image_size, *dense)
     if last not in ("1bit", "8bit"):
-        raise DataError(f"last must be '1bit' or '8bit', got {last!r}")
+        raise DataError(f"last must be one of ('1bit', '8bit'), got {last!r}")
     size = size_after("vgg_small", lambda n: n // 8, image_size)
     with seeded(seed):
         channels = [in_channels, *(scaled(n, width) for n in CHANNELS)]

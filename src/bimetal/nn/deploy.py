@@ -1,0 +1,246 @@
+"""A net with binary weights and real activations, made one that reads bytes between its layers.
+
+BinaryConnect (Courbariaux et al. 2015, arXiv:1511.00363) keeps its activations real. Bits alone cannot
+run it, but bytes can: a real value is x ≈ step · (b − z) for a byte b and the byte z that stands for 0,
+so Σ w·x = step · (Σ w·b − z · Σ w), where all sums are of whole numbers. What is left, the step and the
+offset, is merged with the norm that follows. Nothing is trained anew.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bimetal.errors import DataError
+from bimetal.nn.activations import LARGEST, Bytes, Pixels
+from bimetal.nn.binarizers import Binarizer
+from bimetal.nn.bytes import ByteConv2d, ByteLinear
+from bimetal.nn.conv import BitPlanes, Thermometer
+from bimetal.nn.layers import BinaryLayer, Sign
+from bimetal.nn.norms import ShiftBatchNorm
+from bimetal.nn.replacement import Rows
+from bimetal.nn.scales import Logits, Scale, fold_norm, fold_norms
+
+__all__ = ["with_byte_activations"]
+
+IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.Flatten)
+"""Layers that only choose among values, so bytes may be made before them."""
+
+EXACT = (Sign, BitPlanes, Thermometer, Pixels, Bytes)
+"""Layers that make what a binary layer may read as it is."""
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm, Scale, Logits)
+
+
+@torch.no_grad()
+def with_byte_activations(model: nn.Module, x: Tensor) -> nn.Sequential:
+    """Return a copy of a net in which real activations that layers with weights read are bytes.
+
+    A `Bytes` layer, its range found from the data, is put before each binary layer (and each ordinary
+    linear layer and convolution, which becomes one of 8 bits) that reads real values: behind the
+    activation, and before a pooling. Layers that read bits or pixels stay. The copy answers nearly as
+    the net does, is in eval mode, and equals its Program bit for bit: norms are folded as by
+    `fold_norms`, and behind the last layer they are `Logits`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        An `nn.Sequential`, nested or not, such as `Pixels` → `BinaryLinear` → batch norm → ReLU → …
+        → `BinaryLinear` → batch norm. It is left as it is.
+    x : torch.Tensor
+        Some hundred inputs of the net, to find the ranges from.
+
+    Raises
+    ------
+    DataError
+        When there is no input, or a layer does not work with signs times a scale.
+
+    Examples
+    --------
+    >>> from bimetal.nn import BinaryLinear
+    >>> net = nn.Sequential(Pixels(), BinaryLinear(4, 8), nn.BatchNorm1d(8), nn.ReLU(),
+    ...                     BinaryLinear(8, 2), nn.BatchNorm1d(2))
+    >>> copied = with_byte_activations(net, torch.rand(50, 4) * 255)
+    >>> [type(layer).__name__ for layer in copied]
+    ['Pixels', 'BinaryLinear', 'Scale', 'ReLU', 'Bytes', 'BinaryLinear', 'Logits']
+    """
+    if not len(x):
+        raise DataError("ranges are found from inputs, got none")
+    made = _Copy()
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        for name, layer in _leaves(model):
+            try:
+                made.add(layer, x)
+            except DataError as error:
+                raise DataError(f"layer '{name}' ({type(layer).__name__}): {error}") from None
+            x = layer(x)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+    finished = nn.Sequential(*made.finished()).eval()
+    if hasattr(model, "image_shape"):
+        finished.image_shape = model.image_shape
+    return finished
+
+
+def _leaves(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    plain = (nn.Sequential.forward, Rows.forward)
+    if not isinstance(model, nn.Sequential) or type(model).forward not in plain:
+        if not isinstance(model, IDENTITIES):
+            yield prefix or "model", model
+        return
+    for name, child in model._modules.items():
+        if child is not None:
+            yield from _leaves(child, f"{prefix}.{name}" if prefix else name)
+
+
+@dataclass(frozen=True)
+class _Affine:
+    """``x * scale + offset``, float64, of each output."""
+
+    scale: Tensor
+    offset: Tensor
+
+    def then(self, norm: Any) -> "_Affine":
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            norm = fold_norm(norm)
+        elif isinstance(norm, ShiftBatchNorm):
+            norm = norm.folded()
+        scale, offset = norm.scale.double(), norm.offset.double()
+        return _Affine(self.scale * scale, self.offset * scale + offset)
+
+
+class _Copy:
+    """The copy so far.
+
+    Attributes
+    ----------
+    layers : list of torch.nn.Module
+        In their order.
+    pending : _Affine or None
+        What the sums of the last layer with weights still wait for.
+    is_real : bool
+        Whether real values stand here, which no layer with weights may read.
+    n_before : int
+        Layers before the poolings that were the last to be added.
+    """
+
+    def __init__(self) -> None:
+        self.layers: list[nn.Module] = []
+        self.pending: _Affine | None = None
+        self.is_real, self.n_before = False, 0
+
+    def add(self, layer: nn.Module, x: Tensor) -> None:
+        """Add a layer of the net, which reads x there."""
+        if self.pending is not None and isinstance(layer, NORMS):
+            self.pending = self.pending.then(layer)
+            return
+        self._flush(Scale)
+        if isinstance(layer, BinaryLayer | nn.Linear | nn.Conv2d):
+            self._add_weights(layer, x)
+            return
+        self.layers.append(fold_norms(layer))
+        if not isinstance(layer, POOLS):
+            self.is_real, self.n_before = not isinstance(layer, EXACT), len(self.layers)
+
+    def _add_weights(self, layer: Any, x: Tensor) -> None:
+        if self.is_real:
+            ranged = _range_of(x)
+            self.layers.insert(self.n_before, ranged)
+            made, self.pending = _in_whole_numbers(layer, *_meaning(ranged))
+        elif isinstance(layer, nn.Conv2d) and isinstance(self._last(), Pixels):
+            pixels: Any = self.layers.pop()
+            made, self.pending = _byte_conv(layer, pixels.centre, pixels.scale)
+        elif isinstance(layer, nn.Conv2d) and self._last() is None:
+            made, self.pending = _byte_conv(layer, torch.zeros(1), torch.ones(1))
+        elif isinstance(layer, BinaryLayer):
+            made, self.pending = _signs(layer, 0.0, 1.0)
+        else:
+            made, self.pending = copy.deepcopy(layer), None
+        self.layers.append(made)
+        self.is_real, self.n_before = True, len(self.layers)
+
+    def _last(self) -> nn.Module | None:
+        return self.layers[-1] if self.layers else None
+
+    def _flush(self, kind: type[Scale] | type[Logits]) -> None:
+        if self.pending is None:
+            return
+        scale, offset, self.pending = self.pending.scale, self.pending.offset, None
+        last = self._last()
+        if isinstance(last, ByteLinear):  # it has a bias, so it can be its own norm
+            last.weight.mul_(scale[:, None])
+            last.bias.copy_(last.bias * scale + offset)
+            return
+        if kind is Scale:
+            scale, offset = scale.float(), offset.float()
+        self.layers.append(kind.of(scale, offset))
+        self.n_before = len(self.layers)
+
+    def finished(self) -> list[nn.Module]:
+        """Return the layers; what the last sums wait for is in float64, as in a Program."""
+        self._flush(Logits)
+        return self.layers
+
+
+def _range_of(x: Tensor) -> Bytes:
+    """Return bytes for the range of x, widened to 0, and moved so that 0 is exactly one of them."""
+    low, high = min(float(x.min()), 0.0), max(float(x.max()), 0.0)
+    step = (high - low) / LARGEST or 1 / LARGEST
+    zero = round(-low / step)
+    return Bytes(-zero * step, (LARGEST - zero) * step)
+
+
+def _meaning(ranged: Bytes) -> tuple[float, float]:
+    """Return the byte that stands for 0, and the real value of a step of one."""
+    low, high = float(ranged.low), float(ranged.high)
+    step = (high - low) / LARGEST
+    return float(round(-low / step)), step
+
+
+def _in_whole_numbers(layer: Any, zero: float, step: float) -> tuple[nn.Module, _Affine | None]:
+    """Return a layer that reads bytes b where this one reads step · (b − zero), and what waits."""
+    if isinstance(layer, BinaryLayer):
+        return _signs(layer, zero, step)
+    if isinstance(layer, nn.Conv2d):
+        return _byte_conv(layer, torch.tensor([zero]), torch.tensor([step]))
+    made = ByteLinear(layer.in_features, layer.out_features, reads="bytes")
+    made.weight.copy_(layer.weight * (step * LARGEST))
+    made.bias.copy_(-step * zero * layer.weight.sum(1))
+    return made, _Affine(torch.ones(made.n_out).double(), _bias(layer, made.n_out))
+
+
+def _signs(layer: Any, zero: float, step: float) -> tuple[nn.Module, _Affine]:
+    """Return a binary layer whose weights are ±1 alone."""
+    if layer.uses_latent or layer.binarizer.is_shifted:
+        raise DataError(
+            "bytes are read by weights of ±1 times a scale; these are latent weights at work "
+            "(see `real_weights`) or β ± α (AdaBin)"
+        )
+    made, signs = copy.deepcopy(layer), layer.binary_weight.detach()
+    alpha = torch.ones(layer.n_out) if layer.alpha is None else layer.alpha.detach()
+    made._parameters.pop("scale", None)
+    made.binarizer, made.latent_weight = Binarizer(), nn.Parameter(signs.clone())
+    if (zero, step) != (0.0, 1.0) and hasattr(made, "pad_value"):
+        made.pad_value = min(max(round(made.pad_value / step + zero), 0), LARGEST)
+    scale = alpha.double() * step
+    return made, _Affine(scale, -scale * zero * signs.reshape(layer.n_out, -1).double().sum(1))
+
+
+def _byte_conv(conv: nn.Conv2d, zero: Tensor, step: Tensor) -> tuple[nn.Module, _Affine]:
+    plain, n = copy.deepcopy(conv), conv.in_channels
+    plain.bias = None
+    means, stds = ((x.expand(n)).tolist() for x in (zero / LARGEST, 1 / (LARGEST * step)))
+    made = ByteConv2d.from_conv(plain, means, stds)
+    return made, _Affine(torch.ones(made.n_out).double(), _bias(conv, made.n_out))
+
+
+def _bias(layer: Any, n_out: int) -> Tensor:
+    bias: Tensor = torch.zeros(n_out) if layer.bias is None else layer.bias.detach()
+    return bias.double()

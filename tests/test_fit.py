@@ -1,0 +1,133 @@
+"""Training on arrays in one call, prediction, and where a loss ceased to be finite."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from bimetal.errors import DataError, TrainingError
+from bimetal.nn import BinaryLinear, Sign, TrainConfig, accuracy, fit_classifier, predict
+from bimetal.nn.diagnosis import first_not_finite
+from bimetal.nn.fit import LOSSES
+
+G = torch.Generator().manual_seed(0)
+X = torch.randn(200, 6, generator=G)
+Y = (X[:, 0] > 0).long() + (X[:, 1] > 0).long()
+CONFIG = TrainConfig(30, 32, learning_rate=0.02, patience=None)
+
+
+def net() -> nn.Module:
+    torch.manual_seed(1)
+    return nn.Sequential(
+        nn.Linear(6, 32), nn.BatchNorm1d(32), Sign(), BinaryLinear(32, 32), nn.BatchNorm1d(32),
+        Sign(), nn.Linear(32, 3),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+def test_a_binary_net_learns_with_every_loss(loss) -> None:
+    model = net()
+    fit_classifier(model, X, Y, CONFIG, loss=loss)
+    assert accuracy(model, X, Y) > 0.9
+
+
+def test_the_epoch_with_the_fewest_errors_is_kept() -> None:
+    model, seen = net(), []
+    history = fit_classifier(
+        model, X, Y, CONFIG, valid=(X[:50], Y[:50]), progress=lambda e: seen.append(e.valid_loss)
+    )
+    assert seen[history.best_epoch - 1] == min(seen)
+    assert 1 - accuracy(model, X[:50], Y[:50]) == pytest.approx(min(seen))
+
+
+def test_a_student_takes_after_its_teacher() -> None:
+    teacher, student = net(), net()
+    fit_classifier(teacher, X, Y, CONFIG)
+    before = {name: t.clone() for name, t in teacher.state_dict().items()}
+    wrong = (Y + 1) % 3  # the labels alone would lead elsewhere
+    fit_classifier(student, X, wrong, CONFIG, teacher=teacher, teacher_weight=1.0)
+    assert accuracy(student, X, Y) > 0.85
+    assert all(torch.equal(before[name], t) for name, t in teacher.state_dict().items())
+
+
+def test_augmented_rows_are_what_the_net_is_trained_on() -> None:
+    model, seen = net(), []
+
+    def augment(batch):
+        seen.append(batch.clone())
+        return -batch
+
+    fit_classifier(model, X, Y, CONFIG, augment=augment)
+    assert accuracy(model, -X, Y) > 0.9
+    assert seen[0].dtype == torch.float32
+
+
+def test_bytes_are_read_as_numbers() -> None:
+    model, x = nn.Linear(2, 2), torch.tensor([[200, 0], [0, 200]], dtype=torch.uint8)
+    fit_classifier(model, x, torch.tensor([0, 1]), TrainConfig(3, 2, 0.1))
+    assert accuracy(model, x, torch.tensor([0, 1])) == 1
+
+
+@pytest.mark.parametrize("precision", ["bfloat16"])
+def test_products_of_lower_precision_train_as_well(precision) -> None:
+    from dataclasses import replace
+
+    model = net()
+    fit_classifier(model, X, Y, replace(CONFIG, precision=precision))
+    assert accuracy(model, X, Y) > 0.9
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_prediction_leaves_the_modes_as_they_were_and_batches_do_not_matter() -> None:
+    model = net().train()
+    model[1].eval()
+    modes = [m.training for m in model.modules()]
+    torch.testing.assert_close(predict(model, X, 7), predict(model, X, 200))
+    assert [m.training for m in model.modules()] == modes
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "more", "message"),
+    [
+        (X, Y[:9], {}, "one class, a whole number, for each of 200 rows"),
+        (X, Y.float(), {}, "got torch.float32"),
+        (X, Y - 1, {}, "counted from 0, got -1"),
+        (X, Y, {"loss": "hinge"}, r"loss must be one of \['cross_entropy', 'squared_hinge'\], got 'hinge'"),
+        (X, Y, {"valid": (X, Y[:3])}, "one class"),
+    ],
+)  # fmt: skip
+def test_rows_and_classes_that_do_not_fit_are_refused(x, y, more, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit_classifier(net(), x, y, CONFIG, **more)
+
+
+class Blows(nn.Module):
+    def forward(self, x):
+        return x / 0
+
+
+def test_the_layer_where_values_ceased_to_be_finite_is_named() -> None:
+    model = nn.Sequential(nn.Linear(6, 3), Blows(), nn.ReLU())
+    with pytest.raises(TrainingError, match=r"came out of layer '1' \(Blows\)\. Lower learning_rate"):
+        fit_classifier(model, X, Y, CONFIG)
+
+
+def test_an_input_that_is_not_finite_is_named_as_such() -> None:
+    bad = X.clone()
+    bad[3, 2] = math.inf
+    with pytest.raises(TrainingError, match=r"the input of layer '0' \(Linear\) is not finite"):
+        fit_classifier(nn.Sequential(nn.Linear(6, 3)), bad, Y, CONFIG)
+
+
+def test_a_nan_that_hides_behind_a_sign_is_found_all_the_same() -> None:
+    bad, model = X.clone(), net()
+    bad[3, 2] = math.inf
+    with pytest.raises(TrainingError, match="was not finite after epoch 1, though the loss was"):
+        fit_classifier(model, bad, Y, CONFIG)
+    assert all(torch.isfinite(t).all() for t in model.state_dict().values())
+
+
+def test_a_loss_that_fails_alone_is_named_as_such() -> None:
+    model = nn.Linear(2, 2)
+    assert "it was the loss itself" in first_not_finite(model, lambda: model(torch.ones(1, 2)))
