@@ -43,7 +43,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help="seeds for each, in place of the recipe's number")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="a few steps of each, to see it work")
-    parser.add_argument("--tune", action="store_true", help="hold out training, see no test pictures")
+    parser.add_argument(
+        "--tune", action="store_true", help="hold out training, see no test pictures"
+    )
     parser.add_argument("--table", action="store_true", help="then write the table")
     parser.add_argument("--table-only", action="store_true", help="of what is in --runs")
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"))

@@ -5,8 +5,7 @@ import sys
 import torch
 from torch import nn
 
-from bimetal.nn import BinaryConv2d, BinaryLinear, Sign, TrainConfig, fit_classifier
-from bimetal.nn import distributed
+from bimetal.nn import BinaryConv2d, BinaryLinear, Sign, TrainConfig, distributed, fit_classifier
 
 N_ROWS = 103  # neither the batches nor the last of them divide evenly
 

@@ -26,14 +26,14 @@ def net(width: int = 12) -> nn.Module:
     )  # fmt: skip
 
 
-class CutOff(Exception):
+class CutOffError(Exception):
     """The process dies."""
 
 
 def fit(model: nn.Module, config: TrainConfig, path: Path | None, stops_after: int = 0, **more):
     def progress(epoch) -> None:
         if epoch.number == stops_after + 1 and stops_after:
-            raise CutOff  # the epoch is done, its checkpoint is not written
+            raise CutOffError  # the epoch is done, its checkpoint is not written
 
     return fit_classifier(
         model, X, Y, config, valid=(X[:20], Y[:20]), checkpoint=path, progress=progress, **more
@@ -46,7 +46,7 @@ def test_a_training_resumes_bit_for_bit(tmp_path: Path, optimizer: str, stops_af
     config = replace(CONFIG, optimizer=optimizer)
     whole, cut, resumed = net(), net(), net()
     expected = fit(whole, config, None)
-    with pytest.raises(CutOff):
+    with pytest.raises(CutOffError):
         fit(cut, config, tmp_path / "run.pt", stops_after)
     got = fit(resumed, config, tmp_path / "run.pt", resume=True)
     assert [e.train_loss for e in got.epochs] == [e.train_loss for e in expected.epochs]
@@ -91,7 +91,10 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(tmp_path: Pat
         fit_classifier(model, X, Y, CONFIG, checkpoint=path, progress=spoil)
     assert torch.isfinite(model[4].weight).all(), "the best state is put back"
     assert torch.load(path, weights_only=True)["state"]["epochs"][-1]["number"] == 2
-    assert all(torch.isfinite(p).all() for p in torch.load(path, weights_only=True)["state"]["best"].values())
+    assert all(
+        torch.isfinite(p).all()
+        for p in torch.load(path, weights_only=True)["state"]["best"].values()
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def empty(path: Path) -> None:
 
 
 def pickled(path: Path) -> None:
-    path.write_bytes(pickle.dumps(CutOff(), protocol=2))
+    path.write_bytes(pickle.dumps(CutOffError(), protocol=2))
 
 
 def of_something_else(path: Path) -> None:

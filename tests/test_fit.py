@@ -109,7 +109,9 @@ class Blows(nn.Module):
 
 def test_the_layer_where_values_ceased_to_be_finite_is_named() -> None:
     model = nn.Sequential(nn.Linear(6, 3), Blows(), nn.ReLU())
-    with pytest.raises(TrainingError, match=r"came out of layer '1' \(Blows\)\. Lower learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"came out of layer '1' \(Blows\)\. Lower learning_rate"
+    ):
         fit_classifier(model, X, Y, CONFIG)
 
 

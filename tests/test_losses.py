@@ -27,7 +27,9 @@ def test_the_squared_hinge_is_zero_beyond_the_margin() -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
-def test_distillation_is_the_cross_entropy_to_the_teacher_less_its_entropy(temperature: float) -> None:
+def test_distillation_is_the_cross_entropy_to_the_teacher_less_its_entropy(
+    temperature: float,
+) -> None:
     p = torch.softmax(T / temperature, 1)
     logp = torch.log_softmax(Z / temperature, 1)
     expected = (p * (p.log() - logp)).sum(1).mean() * temperature**2

@@ -122,7 +122,9 @@ def test_bop_flips_a_weight_of_zero() -> None:
     ours = Bop([w], gamma=1.0)
     w.grad = torch.ones(1)
     ours.step()
-    assert (w.detach() >= 0).tolist() == [False], "the negative of 0.0 is still +1: it must not stay 0"
+    assert (w.detach() >= 0).tolist() == [False], (
+        "the negative of 0.0 is still +1: it must not stay 0"
+    )
 
 
 def test_bop_trains_latent_weights_and_adam_the_rest() -> None:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bimetal.nn import fold_norm
-from bimetal.nn.tensor_norm import TensorNorm
+from bimetal.nn import TensorNorm, fold_norm
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])

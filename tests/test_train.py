@@ -318,3 +318,16 @@ def test_one_row_is_too_few(n_rows: int) -> None:
     model = BinaryLinear(2, 2)
     with pytest.raises(DataError, match=f"at least 2 rows, got {n_rows}"):
         train(model, lambda rows: torch.zeros(()), n_rows, QUICK)
+
+
+def test_a_watched_training_tells_how_every_layer_fares_and_what_looks_wrong() -> None:
+    problem = Problem()
+    history = problem.train(replace(QUICK, watches_layers=True, learning_rate=0.0))
+    layers = history.epochs[-1].layers
+    assert set(layers) == {"hidden.0", "hidden.4"}
+    assert all(0 <= insight.flip_ratio <= 1 for insight in layers.values())
+    weights = {name: problem.model.get_submodule(name).latent_weight.numel() for name in layers}
+    mean = sum(layers[n].flip_ratio * weights[n] for n in layers) / sum(weights.values())
+    assert mean == pytest.approx(history.epochs[-1].flip_ratio)
+    assert any("no weight has flipped" in remark for remark in history.remarks), history.remarks
+    assert not Problem().train().remarks

@@ -38,6 +38,7 @@ from bimetal.nn.sequence import BinaryConv1d, causal, tcn_block
 from bimetal.nn.step_norm import STEP_NORMS, StepNorm
 from bimetal.nn.summary import LayerSummary, Summary, summary
 from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
+from bimetal.nn.tensor_norm import TensorNorm
 from bimetal.nn.train import train
 from bimetal.nn.transfer import Transfer, transfer
 from bimetal.nn.twin import float_twin
@@ -96,6 +97,7 @@ __all__ = [
     "StepNorm",
     "Summary",
     "TensorBoardLogger",
+    "TensorNorm",
     "TernaryWeight",
     "Thermometer",
     "TrainConfig",

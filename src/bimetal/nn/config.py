@@ -3,13 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from bimetal.errors import DataError
+from bimetal.nn.insight import LayerInsight
 from bimetal.nn.optim import OPTIMIZERS, SCHEDULES
-
-if TYPE_CHECKING:
-    from bimetal.nn.insight import LayerInsight
 
 __all__ = ["Epoch", "History", "Precision", "TrainConfig"]
 
@@ -101,13 +99,17 @@ class Epoch:
     train_loss: float
     valid_loss: float | None
     flip_ratio: float
-    layers: Mapping[str, "LayerInsight"] = field(default_factory=dict, repr=False)
+    layers: Mapping[str, LayerInsight] = field(default_factory=dict, repr=False)
 
 
 @dataclass
 class History:
-    """Epochs of a run, the best of them, and whether the user stopped it."""
+    """A run: its epochs, the best of them, whether the user stopped it, and what looks wrong.
+
+    Remarks are sentences about binary layers, where `TrainConfig.watches_layers` asks for them.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int = 0
     was_interrupted: bool = False
+    remarks: tuple[str, ...] = ()

@@ -113,12 +113,12 @@ class Watch:
 
     def begin(self) -> None:
         """Remember the signs of every binary layer."""
-        self._before = {name: _is_plus(m) for name, m in binary_layers(self.model).items()}
+        self._before = {name: m.is_plus() for name, m in binary_layers(self.model).items()}
 
     def end(self) -> dict[str, LayerInsight]:
         """Compare with what was remembered, and return how every binary layer fares, by its name."""
         layers = binary_layers(self.model)
-        now = {name: _is_plus(layer) for name, layer in layers.items()}
+        now = {name: layer.is_plus() for name, layer in layers.items()}
         self._require_same(now)
         for name, layer in layers.items():
             flips = now[name] != self._before[name]
@@ -178,16 +178,6 @@ def _remarks(layer: BinaryLayer, insight: LayerInsight, n_quiet: int) -> Iterato
             f"{insight.dead_share:.0%} of the latent weights are where the surrogate "
             f"'{layer.binarizer.surrogate}' has no slope, so no gradient can flip them"
         )
-
-
-@torch.no_grad()
-def _is_plus(layer: BinaryLayer) -> Tensor:
-    """Return where weights are +1 as the layer would be deployed: not drawn, as in training."""
-    was_training, layer.training = layer.training, False
-    try:
-        return layer.binary_weight >= 0
-    finally:
-        layer.training = was_training
 
 
 @torch.no_grad()

@@ -110,6 +110,15 @@ class BinaryLayer(nn.Module):
         signs = self.binarizer.signs(self._prepared(), self.training, self.progress)
         return signs.view_as(self.latent_weight)
 
+    @torch.no_grad()
+    def is_plus(self) -> Tensor:
+        """Return where weights are +1 as the layer would be deployed: not drawn, as in training."""
+        was_training, self.training = self.training, False
+        try:
+            return self.binary_weight > 0
+        finally:
+            self.training = was_training
+
     @property
     def alpha(self) -> Tensor | None:
         """The scale of each output, shape (n_out,); None where it is 1."""

@@ -21,7 +21,8 @@ from bimetal.nn import checkpoint as checkpoints
 from bimetal.nn import distributed
 from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.diagnosis import first_not_finite, spoiled
-from bimetal.nn.layers import clip_latent, kept_signs, latent_weights, set_progress
+from bimetal.nn.insight import Watch
+from bimetal.nn.layers import binary_layers, clip_latent, kept_signs, set_progress
 from bimetal.nn.optim import Stepper, optimizer, schedule
 
 __all__ = ["train"]
@@ -124,7 +125,7 @@ class _Run:
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history, self.best_loss = History(), math.inf
         self.best = copy.deepcopy(model.state_dict())
-        self.watch = _watch(model) if config.watches_layers else None
+        self.watch = Watch(model) if config.watches_layers else None
         kind = next(model.parameters()).device.type
         self.autocast = torch.autocast(
             kind, getattr(torch, config.precision), enabled=config.precision != "float32"
@@ -165,6 +166,7 @@ class _Run:
         set_progress(self.model, number / self.config.max_epochs)
         valid = self._validated()
         layers = self.watch.end() if self.watch else {}
+        self.history.remarks = self.watch.remarks() if self.watch else ()
         epoch = Epoch(number, mean, valid, _flip_ratio(signs, _signs(self.model)), layers)
         self.history.epochs.append(epoch)
         if valid is None or valid < self.best_loss:
@@ -266,14 +268,8 @@ class _Run:
         set_progress(self.model, len(self.history.epochs) / self.config.max_epochs)
 
 
-def _watch(model: nn.Module) -> Any:
-    from bimetal.nn.insight import Watch
-
-    return Watch(model)
-
-
 def _signs(model: nn.Module) -> list[Tensor]:
-    return [(w.detach() >= 0).clone() for w in latent_weights(model)]
+    return [layer.is_plus() for layer in binary_layers(model).values()]
 
 
 def _flip_ratio(before: list[Tensor], after: list[Tensor]) -> float:

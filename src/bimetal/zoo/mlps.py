@@ -15,9 +15,8 @@ from typing import Literal
 from torch import nn
 
 from bimetal.errors import DataError
-from bimetal.nn import BitPlanes, Thermometer
+from bimetal.nn import BitPlanes, TensorNorm, Thermometer
 from bimetal.nn.activations import Pixels
-from bimetal.nn.tensor_norm import TensorNorm
 from bimetal.zoo.base import Net, check_sizes, seeded
 from bimetal.zoo.kits import Bits, Floats, Kit
 
