@@ -60,7 +60,7 @@ def _connect(data: str, stochastic: bool, published: float | None, bar: float, n
     return Recipe(
         f"BinaryConnect, {kind}, 3 × 1024", data,
         lambda seed: zoo.binaryconnect_mlp((1024,) * 3, stochastic=stochastic, seed=seed),
-        _config(40, 1e-3, optimizer="adam_glorot"), published=published, error_bar=bar,
+        _config(30, 1e-3, 200, optimizer="adam_glorot"), published=published, error_bar=bar,
         published_epochs=1000 if published else None, source=COURBARIAUX if published else "",
         n_train=50_000, n_seeds=n, answers_with_real_weights=stochastic,
     )  # fmt: skip
@@ -70,7 +70,7 @@ def _binarynet(data: str, width: int, published: float | None, n: int) -> Recipe
     return Recipe(
         f"BinaryNet, 3 × {width}", data,
         lambda seed: zoo.binarynet_mlp((width,) * 3, dropout=(0.1, 0.2), seed=seed),
-        _config(40, 3e-3, 200, optimizer="adam_glorot"), published=published,
+        _config(30, 3e-3, 256, optimizer="adam_glorot"), published=published,
         published_epochs=1000 if published else None, n_train=50_000, n_seeds=n,
         source="Hubara et al. 2016, Torch7; their 3 × 4096 in Theano: 99.04" if published else "",
     )  # fmt: skip
@@ -79,7 +79,7 @@ def _binarynet(data: str, width: int, published: float | None, n: int) -> Recipe
 def _xnor(data: str, n: int) -> Recipe:
     return Recipe(
         "XNOR-Net MLP, 3 × 1024", data,
-        lambda seed: zoo.xnor_mlp((1024,) * 3, dropout=0.1, seed=seed), _config(40, 3e-3, 200),
+        lambda seed: zoo.xnor_mlp((1024,) * 3, dropout=0.1, seed=seed), _config(30, 3e-3, 200),
         "cross_entropy", n_train=50_000, n_seeds=n, remark="no published figure known to us",
     )  # fmt: skip
 

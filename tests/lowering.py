@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bimetal.lower import lower_cnn
+from bimetal.nn import binary_layers
 from bimetal.program import Program
 from bimetal.reference import run
 from bimetal.runtime import Engine
@@ -46,8 +47,10 @@ def rows(x: Tensor) -> Any:
 
 @torch.no_grad()
 def settle(net: nn.Module, x: Tensor, seed: int = 0) -> nn.Module:
-    """Give norms the statistics of the data and scales of both signs, and return the net."""
+    """Draw weights, give norms the statistics of the data and scales of both signs; return the net."""
     generator = torch.Generator().manual_seed(seed)
+    for layer in binary_layers(net).values():
+        layer.latent_weight.copy_(torch.randn(layer.latent_weight.shape, generator=generator) / 2)
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None

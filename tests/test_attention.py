@@ -1,6 +1,6 @@
 """Attention with binary projections: torch's own where weights are real, and no step sees the future."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -8,6 +8,15 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError
 from bimetal.nn import BinaryAttention, BinaryLinear, binary_layers, latent_weights, real_weights
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Steps this small are slower on several threads, and far slower on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -77,9 +86,9 @@ def test_a_place_that_is_masked_is_as_if_it_were_not_there() -> None:
 
 def test_masks_and_causality_combine() -> None:
     layer, x = BinaryAttention(8, is_causal=True), drawn(2, 4, 8)
-    may_look = torch.tensor([True, False, True, True])
-    assert torch.equal(layer(x, mask=may_look)[:, :2], layer(x[:, :1]).expand(2, 2, 8)) is False
-    torch.testing.assert_close(layer(x, mask=may_look)[:, 0], layer(x)[:, 0])
+    made = layer(x, mask=torch.tensor([True, False, True, True]))
+    torch.testing.assert_close(made[:, 0], layer(x)[:, 0])
+    torch.testing.assert_close(made[:, 1], made[:, 0])  # both see the first place alone
 
 
 def test_a_step_that_may_look_nowhere_answers_from_zeros() -> None:
@@ -87,7 +96,6 @@ def test_a_step_that_may_look_nowhere_answers_from_zeros() -> None:
     mask = torch.ones(4, 4, dtype=torch.bool)
     mask[2] = False
     made = layer(x, mask=mask)
-    assert made.isfinite().all()
     torch.testing.assert_close(made[:, 2], layer.out(torch.zeros(2, 8)))
 
 

@@ -5,6 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lowering import (  # noqa: F401  (the fixture works by being here)
+    answers_of,
+    assert_same,
+    images,
+    one_thread,
+    op_names,
+    settle,
+)
 from torch import Tensor, nn
 
 from bimetal.errors import DataError
@@ -25,14 +33,6 @@ from bimetal.nn import (
 from bimetal.nn.activations import Bytes, Pixels
 from bimetal.nn.deploy import with_byte_activations
 from bimetal.nn.norms import ShiftBatchNorm1d
-from lowering import (  # noqa: F401  (the fixture works by being here)
-    answers_of,
-    assert_same,
-    images,
-    one_thread,
-    op_names,
-    settle,
-)
 
 NAMES = [name for name, how in BINARIZERS.items() if not how.is_shifted]
 

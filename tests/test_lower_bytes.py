@@ -129,13 +129,13 @@ def test_the_edge_of_pixels_is_a_pixel() -> None:
 PIECES: dict[str, tuple[list[nn.Module], list[str]]] = {
     "signs of pixels": ([Pixels(0.5, 0.5), Sign()], ["Planes"]),
     "signs of normed pixels": ([Pixels(), nn.BatchNorm2d(2), Sign()], ["Threshold"]),
-    "pooled pixels": ([nn.MaxPool2d(2), Pixels(), BinaryConv2d(2, 3, 2), Sign()], ["Pool", "ByteConv"]),
-    "pixels pooled": ([Pixels(0.8), nn.MaxPool2d(2), BinaryConv2d(2, 3, 2), Sign()], ["Pool", "ByteConv"]),
+    "pooled pixels": ([nn.MaxPool2d(2), Pixels(), BinaryConv2d(2, 3, 2), nn.BatchNorm2d(3), Sign()], ["Pool", "ByteConv"]),
+    "pixels pooled": ([Pixels(0.8), nn.MaxPool2d(2), BinaryConv2d(2, 3, 2), nn.BatchNorm2d(3), Sign()], ["Pool", "ByteConv"]),
     "average pixels": ([Pixels(0.3), nn.AvgPool2d(2), Sign()], ["Affine", "Pool", "Threshold"]),
     "pixels around a block": ([Pixels(0.4), Residual(nn.PReLU(2)), Sign()], ["Affine"]),
     "repeated pixels": ([Repeat(2), nn.BatchNorm2d(4), Sign()], ["Concat", "Threshold"]),
-    "bytes of bytes": ([Bytes(0, 300), BinaryConv2d(2, 3, 2), Sign()], ["Quantize", "ByteConv"]),
-    "bytes of bits": ([Thermometer(2), Bytes(-3, 2), BinaryConv2d(4, 3, 2), Sign()], ["ByteConv"]),
+    "bytes of bytes": ([Bytes(0, 300), BinaryConv2d(2, 3, 2), nn.BatchNorm2d(3), Sign()], ["Quantize", "ByteConv"]),
+    "bytes of bits": ([Thermometer(2), Bytes(-3, 2), BinaryConv2d(4, 3, 2), nn.BatchNorm2d(3), Sign()], ["ByteConv"]),
     "planes of bytes": ([Pixels(), Scale(2), Bytes(0, 1), BitPlanes()], ["Affine", "Planes"]),
     "an 8-bit layer within": (
         [Pixels(), BinaryConv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), Bytes(0, 4),
@@ -147,7 +147,7 @@ PIECES: dict[str, tuple[list[nn.Module], list[str]]] = {
                   nn.Sequential(nn.AvgPool2d(2), Bytes(-4, 4), ByteConv2d(4, 8, 1), nn.BatchNorm2d(8))),
          Sign()],
         ["Conv", "Quantize", "ByteConv", "Add"]),
-    "a range for each channel": ([Bytes(3, 200, n=2), BinaryConv2d(2, 3, 2), Sign()], ["Quantize"]),
+    "a range for each channel": ([Bytes(3, 200, n=2), BinaryConv2d(2, 3, 2), nn.BatchNorm2d(3), Sign()], ["Quantize"]),
 }  # fmt: skip
 
 

@@ -353,7 +353,7 @@ def test_what_cannot_be_lowered_is_named(name: str) -> None:
 
 def test_arguments_that_make_no_sense_are_refused() -> None:
     net = nn.Sequential(*ANY)
-    for image in (None, (8, 8), (3, 0, 8)):
+    for image in (None, (8,), (3, 0, 8), (3, 0)):
         with pytest.raises(ProgramError, match=r"image must be \(channels, height, width\)"):
             lower_cnn(net, image)  # type: ignore[arg-type]
     with pytest.raises(ProgramError, match="answer must be 'logits' or 'softmax', got 'odds'"):

@@ -31,6 +31,7 @@ from bimetal.nn import (
     Scale,
     Shift,
     Sign,
+    binary_layers,
     fold_norms,
     real_weights,
 )
@@ -49,13 +50,10 @@ def seeded(seed: int) -> torch.Generator:
 
 @torch.no_grad()
 def learned(net: nn.Module, seed: int = 0) -> nn.Module:
-    """Give learned scales values of both signs, and weights that their method would not begin with."""
-    for layer in net.modules():
-        if isinstance(layer, BinaryConv2d | BinaryLinear):
-            shape = layer.latent_weight.shape
-            layer.latent_weight.copy_(torch.randn(shape, generator=seeded(seed)) / 2)
-            if layer.binarizer.scale == "learned":
-                layer.scale.copy_(torch.randn(layer.n_out, generator=seeded(seed + 1)))
+    """Give learned scales values of both signs."""
+    for layer in binary_layers(net).values():
+        if layer.binarizer.scale == "learned":
+            layer.scale.copy_(torch.randn(layer.n_out, generator=seeded(seed + 1)))
     return net
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bimetal.errors import DataError
-from bimetal.lower import lower_cnn
+from bimetal.lower import trace
 from bimetal.nn import fold_norms, predict
 from bimetal.program import Program
 from bimetal.runtime import Engine
@@ -71,8 +71,19 @@ class Packed:
     def __init__(
         self, model: nn.Module, image: tuple[int, ...] | None = None, **engine: Any
     ) -> None:
-        self.program: Program = lower_cnn(model, image)  # type: ignore[arg-type]
+        lowered = trace(model, image)  # type: ignore[arg-type]
+        self.program: Program = lowered.program
         self.engine = Engine(self.program, **engine)
+        self._written = {name for name in lowered.layers if name}
+
+    def twin(self, model: nn.Module) -> nn.Module:
+        """Return a copy of the net whose norms are folded where the Program has them as floats.
+
+        torch rounds a batch norm in another order than the Program does. It does not matter where a
+        sign follows (there the threshold is asked of the norm itself), and elsewhere it is a few
+        units in the last place.
+        """
+        return fold_norms(model, self._written)
 
     def answers(self, x: Any, batch_size: int = 1000) -> Floats:
         """Return the answers to inputs of shape (n_rows, channels, ...)."""
@@ -114,10 +125,10 @@ class Agreement:
         return self.n_equal == self.n_rows
 
 
-def verify(
-    model: nn.Module, x: Any, packed: Packed | None = None, folds_norms: bool = True
-) -> Agreement:
+def verify(model: nn.Module, x: Any, packed: Packed | None = None) -> Agreement:
     """Hold a torch net and its packed twin against each other on data.
+
+    The torch net answers with the norms that no sign follows written out, see `Packed.twin`.
 
     Parameters
     ----------
@@ -127,9 +138,6 @@ def verify(
         Inputs (n_rows, channels, ...).
     packed : Packed, optional
         Its twin, if it is already made.
-    folds_norms : bool, default True
-        Compare with ``fold_norms(model)``: a batch norm that no sign follows rounds in another order
-        in torch than written out, by a few units in the last place.
 
     Raises
     ------
@@ -146,8 +154,9 @@ def verify(
     """
     if not len(x):
         raise DataError("no rows to verify on were given")
-    theirs = (packed or Packed(model)).answers(x)
-    ours = predict(fold_norms(model) if folds_norms else model, torch.as_tensor(x)).numpy()
+    packed = packed or Packed(model)
+    theirs = packed.answers(x)
+    ours = predict(packed.twin(model), torch.as_tensor(x)).numpy()
     same = (ours == theirs).all(1)
     return Agreement(
         len(same),

@@ -45,6 +45,8 @@ class Deployed:
         The size before deflation.
     is_torch : bool
         Whether what runs it is the model in torch itself, so that answers cannot differ.
+    remark : str
+        What else there is to say: that ONNX Runtime cannot run it, for example.
     """
 
     path: Path
@@ -53,6 +55,7 @@ class Deployed:
     prepare: Callable[[Tensor], Floats]
     raw_bytes: int | None = None
     is_torch: bool = True
+    remark: str = ""
 
 
 Deploy = Callable[[nn.Module, Path, CompressData], Deployed]
@@ -62,7 +65,8 @@ def as_floats(model: nn.Module, stem: Path, data: CompressData) -> Deployed:
     """Store float32 weights; run by PyTorch and ONNX Runtime."""
     path = _ending(stem, ".safetensors")
     write_arrays(float_arrays(model), path)
-    return Deployed(path, "float32, safetensors", _float_runtimes(model, data), _floats(data))
+    starts, remark = _float_runtimes(model, data)
+    return Deployed(path, "float32, safetensors", starts, _floats(data), remark=remark)
 
 
 def as_deflated(model: nn.Module, stem: Path, data: CompressData) -> Deployed:
@@ -70,17 +74,20 @@ def as_deflated(model: nn.Module, stem: Path, data: CompressData) -> Deployed:
     raw, path = _ending(stem, ".safetensors"), _ending(stem, ".safetensors.gz")
     write_arrays(float_arrays(model), raw)
     write_deflated(float_arrays(model), path)
-    starts, n_raw = _float_runtimes(model, data), raw.stat().st_size
+    n_raw = raw.stat().st_size
     raw.unlink()
-    return Deployed(path, "float32, safetensors, gzip", starts, _floats(data), n_raw)
+    starts, remark = _float_runtimes(model, data)
+    stored = "float32, safetensors, gzip"
+    return Deployed(path, stored, starts, _floats(data), n_raw, remark=remark)
 
 
 def as_codes(model: nn.Module, stem: Path, data: CompressData) -> Deployed:
     """Store weights of few levels as packed codes; they run as the float32 numbers they stand for."""
     path = _ending(stem, ".safetensors")
     write_arrays(coded_arrays(model), path)
-    starts = _float_runtimes(runtimes.as_float(model), data)
-    return Deployed(path, "packed codes and scales, safetensors", starts, _floats(data))
+    starts, remark = _float_runtimes(runtimes.as_float(model), data)
+    stored = "packed codes and scales, safetensors"
+    return Deployed(path, stored, starts, _floats(data), remark=remark)
 
 
 def as_int8(model: nn.Module, stem: Path, data: CompressData) -> Deployed:
@@ -124,17 +131,17 @@ def _ending(stem: Path, suffix: str) -> Path:
     return stem.with_name(stem.name + suffix)
 
 
-def _float_runtimes(model: nn.Module, data: CompressData) -> dict[str, Start]:
-    """Return PyTorch, and ONNX Runtime where the model can be exported."""
+def _float_runtimes(model: nn.Module, data: CompressData) -> tuple[dict[str, Start], str]:
+    """Return PyTorch, ONNX Runtime where the model can be exported, and a remark where it cannot."""
     starts = {EAGER: runtimes.pytorch(model)}
     try:
         file = runtimes.exported(model, data.floats(data.train.x[:1]))
         starts[ORT] = runtimes.onnx_runtime(file)
     except MissingExtraError:
         raise
-    except Exception:
-        pass
-    return starts
+    except Exception as error:  # a model may use what ONNX lacks; then PyTorch alone runs it
+        return starts, f"not run by ONNX Runtime: {' '.join(str(error).split())[:120]}"
+    return starts, ""
 
 
 def _floats(data: CompressData) -> Callable[[Tensor], Floats]:

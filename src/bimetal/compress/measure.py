@@ -43,7 +43,7 @@ def judged(candidate: Candidate, data: CompressData, folder: Path) -> Measured:
     result = Result(
         candidate.name,
         candidate.family,
-        candidate.note,
+        "; ".join(text for text in (candidate.note, deployed.remark) if text),
         accuracy=float((test == data.test.y.numpy()).mean()),
         valid_accuracy=float((valid == data.valid.y.numpy()).mean()),
         n_test=len(test),

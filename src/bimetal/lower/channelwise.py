@@ -1,5 +1,6 @@
 """Layers that act on each channel by itself, as float operations of a Program."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bimetal.errors import ProgramError
-from bimetal.lower.state import At, Writer, write_ints, write_sums
+from bimetal.lower.state import At, Waiting, Writer, write_ints, write_sums
 from bimetal.nn import Logits, RPReLU, Scale, Shift, fold_norm
 from bimetal.nn.activations import Bytes, Pixels
 from bimetal.nn.norms import ShiftBatchNorm
@@ -21,6 +22,7 @@ __all__ = [
     "CHANNELWISE",
     "IDENTITIES",
     "Over",
+    "folded",
     "n_channels_of",
     "never_falls",
     "numbers",
@@ -68,13 +70,44 @@ def to_floats(writer: Writer, at: At) -> At:
         When a layer has no float operation.
     """
     at = write_ints(writer, at) if at.waiting else write_sums(writer, at)
-    for layer, name in at.waiting:
+    for layer, name in _merged(at.waiting):
         value = at.value
         if at.kind == "ints" and isinstance(layer, BENDS):  # a PReLU reads floats
             value = writer.write(_affine(value, at.n_channels, 1.0, 0.0), name)
         value = writer.write(_operation(layer, value, at.n_channels), name)
         at = At("floats", at.shape, value, waiting=at.waiting, is_flat=at.is_flat)
     return replace(at, waiting=())
+
+
+def _merged(waiting: Iterable[Waiting]) -> list[Waiting]:
+    """Let a power of two be multiplied together with the scale that follows, which rounds nothing."""
+    merged: list[Waiting] = []
+    for layer, name in waiting:
+        before, scale = folded(merged[-1].layer) if merged else None, folded(layer)
+        if before is not None and scale is not None and _is_power_of_two(before):
+            merged[-1] = Waiting(Scale.of(before.scale * scale.scale, scale.offset), name)
+        else:
+            merged.append(Waiting(layer, name))
+    return merged
+
+
+def _is_power_of_two(layer: Scale) -> bool:
+    mantissas = torch.frexp(layer.scale).mantissa
+    return bool((mantissas == 0.5).all()) and not bool(layer.offset.any())
+
+
+def folded(layer: nn.Module) -> Scale | None:
+    """Return a layer that scales and shifts in eval mode as just that, None where it is another."""
+    match layer:
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            return fold_norm(layer)
+        case ShiftBatchNorm():
+            return layer.folded()
+        case Over():
+            return Scale.of(torch.tensor([1 / layer.n]), torch.zeros(1))
+        case Scale():
+            return layer
+    return None
 
 
 def real(writer: Writer, at: At) -> At:
@@ -139,20 +172,12 @@ def _affine(value: int, n: int, scale: float, offset: float) -> Affine:
 
 
 def _operation(layer: nn.Module, value: int, n: int) -> Op:
-    match layer:
-        case nn.BatchNorm1d() | nn.BatchNorm2d():
-            folded = fold_norm(layer)
-            return Affine(value, numbers(folded.scale), numbers(folded.offset))
-        case Scale():
-            return Affine(value, numbers(layer.scale), numbers(layer.offset))
-        case ShiftBatchNorm():
-            return _operation(layer.folded(), value, n)
-        case Over():
-            return _affine(value, n, 1 / layer.n, 0.0)
-        case Pixels():
-            return Affine(value, spread(layer.scale, n), spread(layer.offset, n))
-        case Shift():
-            return Affine(value, np.ones(n, np.float32), numbers(layer.shift))
+    scale = folded(layer)
+    if scale is not None or isinstance(layer, Pixels):
+        both: Any = layer if scale is None else scale
+        return Affine(value, spread(both.scale, n), spread(both.offset, n))
+    if isinstance(layer, Shift):
+        return Affine(value, np.ones(n, np.float32), numbers(layer.shift))
     return PReLU(value, *_bend(layer, n))
 
 

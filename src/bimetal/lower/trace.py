@@ -19,13 +19,12 @@ from bimetal.columns import Column
 from bimetal.cost import CostRow
 from bimetal.errors import ProgramError
 from bimetal.lower.asking import in_eval_mode
-from bimetal.lower.channelwise import Over
+from bimetal.lower.channelwise import folded
 from bimetal.lower.eight_bits import quantized_row
 from bimetal.lower.state import At, Writer, write_sums
 from bimetal.lower.walk import steps_of, walk
-from bimetal.nn import Logits, Scale, fold_norm
+from bimetal.nn import Logits, Scale
 from bimetal.nn.activations import Bytes
-from bimetal.nn.norms import ShiftBatchNorm
 from bimetal.ops import Link
 from bimetal.program import Program
 
@@ -133,7 +132,7 @@ def _answer(writer: Writer, at: At, answer: Answer) -> None:
     if answer not in kinds:
         raise ProgramError(f"answer must be 'logits' or 'softmax', got {answer!r}")
     at = write_sums(writer, at)
-    scales = [_scale(layer) for layer in at.layers]
+    scales = [layer if isinstance(layer, Logits) else folded(layer) for layer in at.layers]
     if at.shape[:2] != (1, 1) or at.kind != "ints" or None in scales:
         raise ProgramError(
             "a net must end with one row of whole sums, scaled at most: a BinaryLinear with Logits "
@@ -149,17 +148,3 @@ def _answer(writer: Writer, at: At, answer: Answer) -> None:
     kind = cast(Literal["identity", "softmax"], kinds[answer])
     name = at.waiting[-1].name if at.waiting else writer.here
     writer.write(Link(at.value, kind, scale, offset, no_knots, no_values), name)
-
-
-def _scale(layer: nn.Module) -> Logits | Scale | None:
-    """Return a layer as a scale and an offset, or None where it is something else."""
-    match layer:
-        case nn.BatchNorm1d():
-            return fold_norm(layer)
-        case ShiftBatchNorm():
-            return layer.folded()
-        case Over():
-            return Scale.of(torch.tensor([1 / layer.n]), torch.zeros(1))
-        case Logits() | Scale():
-            return layer
-    return None

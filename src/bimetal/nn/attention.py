@@ -99,7 +99,8 @@ class BinaryAttention(nn.Module):
         asked = x if memory is None else memory
         queries = self._heads(self.query, x)
         keys, values = self._heads(self.key, asked), self._heads(self.value, asked)
-        mixed = scaled_dot_product_attention(queries, keys, values, self._allowed(x, mask))
+        allowed = self._allowed(x, asked, mask)
+        mixed = scaled_dot_product_attention(queries, keys, values, allowed)
         return _by_step(self.out, mixed.transpose(1, 2).flatten(2))
 
     def _heads(self, projection: nn.Module, x: Tensor) -> Tensor:
@@ -107,11 +108,12 @@ class BinaryAttention(nn.Module):
         sizes = (*x.shape[:2], self.n_heads, self.n_features // self.n_heads)
         return _by_step(projection, x).view(sizes).transpose(1, 2)
 
-    def _allowed(self, x: Tensor, mask: Tensor | None) -> Tensor | None:
-        if not self.is_causal:
-            return mask
-        n = x.shape[1]
-        past = torch.ones(n, n, dtype=torch.bool, device=x.device).tril()
+    def _allowed(self, x: Tensor, asked: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Return where a step may look at a place, (..., n_steps, n_places); None is everywhere."""
+        if mask is None and not self.is_causal:
+            return None
+        allowed = torch.ones(x.shape[1], asked.shape[1], dtype=torch.bool, device=x.device)
+        past = allowed.tril() if self.is_causal else allowed
         return past if mask is None else past & mask
 
     def _check(self, x: Tensor, memory: Tensor | None) -> None:

@@ -231,6 +231,11 @@ class BinaryLinear(BinaryLayer):
         # torch's norms round differently on strided memory, and lowering asks them on contiguous
         return self._scaled(sums.contiguous())
 
+    def _scaled(self, sums: Tensor) -> Tensor:
+        """Scale the sums (n_rows, ..., n_out), outputs last as in torch's own layer."""
+        alpha = self.alpha
+        return sums if alpha is None else sums * alpha
+
     def extra_repr(self) -> str:
         """Name the sizes when the layer is printed."""
         return f"{self.n_in}, {self.n_out}, groups={self.groups}{self._how()}"

@@ -217,10 +217,12 @@ class Split:
 
 def bop(model: nn.Module, learning_rate: float, weight_decay: float = 0.0) -> Split:
     """Return `Bop` for latent weights and Adam for the rest. Parameters are those of `adamw`."""
-    real = torch.optim.Adam(
-        real_parameters(model), lr=learning_rate, weight_decay=weight_decay, fused=True
-    )
-    return Split(Bop(latent_weights(model)), real)
+    latent, real = latent_weights(model), real_parameters(model)
+    parts: list[torch.optim.Optimizer] = [Bop(latent)] if latent else []
+    if real:
+        adam = torch.optim.Adam(real, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        parts.append(adam)
+    return Split(*parts)
 
 
 def shift_adamax(

@@ -31,7 +31,9 @@ class Rows(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., n_in) to (..., n_out)."""
-        rows: Tensor = super().forward(x.reshape(-1, x.shape[-1]))
+        rows = x.reshape(-1, x.shape[-1])
+        for layer in self:
+            rows = layer(rows)
         return rows.reshape(*x.shape[:-1], rows.shape[-1])
 
 

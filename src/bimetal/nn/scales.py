@@ -6,6 +6,7 @@ they round in another order, or once where a Program rounds twice. `fold_norms` 
 """
 
 import copy
+from collections.abc import Collection
 from statistics import NormalDist
 from typing import Self
 
@@ -194,13 +195,15 @@ def fold_norm(norm: Norm) -> Scale:
     return Scale.of(scale.float(), offset.float())
 
 
-def fold_norms(model: nn.Module) -> nn.Module:
+def fold_norms(model: nn.Module, only: Collection[str] | None = None) -> nn.Module:
     """Return a copy of a model in eval mode whose batch norms are `Scale` layers.
 
     Parameters
     ----------
     model : torch.nn.Module
         It is left as it is.
+    only : collection of str, optional
+        Names of the norms to fold; by default all are.
 
     Examples
     --------
@@ -212,8 +215,8 @@ def fold_norms(model: nn.Module) -> nn.Module:
     if isinstance(model, Norm):
         return fold_norm(model)
     folded = copy.deepcopy(model).eval()
-    for parent in list(folded.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, Norm):
-                setattr(parent, name, fold_norm(child))
+    for path, norm in list(folded.named_modules()):
+        if isinstance(norm, Norm) and (only is None or path in only):
+            parent, _, name = path.rpartition(".")
+            setattr(folded.get_submodule(parent), name, fold_norm(norm))
     return folded

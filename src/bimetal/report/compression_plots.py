@@ -22,7 +22,8 @@ FAMILIES = (
     BASELINE, "pruning", "quantization", "low rank", "compact filters", "distillation",
     "binarization", "combination",
 )  # fmt: skip
-MARKERS = "*oDsv^Ph"
+MARKERS = "*oDsp^PX"
+CARET_DOWN = 7
 MOST_BELOW = 0.15  # accuracy further below the best than this is drawn at the edge
 UNITS = ("B", "KiB", "MiB", "GiB")
 
@@ -39,6 +40,8 @@ def draw_front(study: Study, by: str, theme: Theme) -> bytes:
     theme : Theme
         The colours.
     """
+    from matplotlib.ticker import LogLocator
+
     drawn = figure(theme, 10.6, 5.2)
     ax = axes(drawn.subplots(), theme, COST_TITLES[by], "accuracy on test rows")
     floor = floor_of(study)
@@ -48,8 +51,10 @@ def draw_front(study: Study, by: str, theme: Theme) -> bytes:
     for family in FAMILIES:
         _family(ax, [r for r in shown if r.family == family], family, by, floor, theme)
     _names(ax, study.pareto(by), by, floor, theme)
+    ax.xaxis.set_major_locator(LogLocator(2) if by == "n_bytes" else LogLocator(10, (1, 2, 5)))
     ax.xaxis.set_major_formatter(_sizes if by == "n_bytes" else lambda us, _: duration(us))
-    ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
+    ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
+    ax.minorticks_off()
     ax.margins(x=0.12, y=0.08)
     ax.legend(
         frameon=False, fontsize=8.5, labelcolor=theme.ink, loc="upper left", bbox_to_anchor=(1, 1)
@@ -66,7 +71,7 @@ def floor_of(study: Study) -> float:
 
 def _front(ax: Any, front: Sequence[Result], by: str, floor: float, theme: Theme) -> None:
     x, y = [getattr(r, by) for r in front], [max(floor, r.accuracy) for r in front]
-    ax.plot(x, y, color=theme.line, linewidth=2, drawstyle="steps-post", zorder=1)
+    ax.plot(x, y, color=theme.quiet, linewidth=1.2, alpha=0.6, drawstyle="steps-post", zorder=1)
 
 
 def _family(
@@ -74,16 +79,16 @@ def _family(
 ) -> None:
     if not results:
         return
-    colour, marker = _colour(family, theme), MARKERS[FAMILIES.index(family)]
-    x, y = [getattr(r, by) for r in results], [max(floor, r.accuracy) for r in results]
-    errors = [2 * r.standard_error if r.accuracy >= floor else 0.0 for r in results]
+    colour, size = _colour(family, theme), 13 if family == BASELINE else 7
+    kept = [r for r in results if r.accuracy >= floor]
+    below = [getattr(r, by) for r in results if r.accuracy < floor]
+    how = {"color": colour, "linestyle": "none", "zorder": 3}
     ax.errorbar(
-        x, y, errors, color=colour, ecolor=colour, elinewidth=0.9, linestyle="none", marker=marker,
-        markersize=13 if family == BASELINE else 7, label=family, alpha=0.92, zorder=3,
+        [getattr(r, by) for r in kept], [r.accuracy for r in kept], [2 * r.standard_error for r in kept],
+        ecolor=colour, elinewidth=0.8, marker=MARKERS[FAMILIES.index(family)], markersize=size,
+        markerfacecolor=theme.paper if family == "combination" else colour, label=family, **how,
     )  # fmt: skip
-    below = [r for r in results if r.accuracy < floor]
-    ax.plot([getattr(r, by) for r in below], [floor] * len(below), marker=7, color=colour,
-            linestyle="none", markersize=9, zorder=4)  # fmt: skip
+    ax.plot(below, [floor] * len(below), marker=CARET_DOWN, markersize=8, **how)
 
 
 def _names(ax: Any, front: Sequence[Result], by: str, floor: float, theme: Theme) -> None:
