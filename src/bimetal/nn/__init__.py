@@ -1,5 +1,6 @@
 """Binarized layers and training for PyTorch, usable alone."""
 
+from bimetal.nn.activations import Bytes, Pixels
 from bimetal.nn.activity import Activity, SignInsight, watch_activations
 from bimetal.nn.adaptive import AdaSign, InputScale, XnorConv2d, rsign
 from bimetal.nn.attention import BinaryAttention
@@ -9,6 +10,7 @@ from bimetal.nn.bytes import ByteConv2d, ByteLinear
 from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.conv import BinaryConv2d, BitPlanes, Thermometer
 from bimetal.nn.convert import Conversion, LayerChange, binarize_
+from bimetal.nn.deploy import with_byte_activations
 from bimetal.nn.embedding import BinaryEmbedding
 from bimetal.nn.fit import accuracy, fit_classifier, predict
 from bimetal.nn.gated import BinaryGRU, BinaryLSTM
@@ -67,6 +69,7 @@ __all__ = [
     "Bop",
     "ByteConv2d",
     "ByteLinear",
+    "Bytes",
     "Conversion",
     "CsvLogger",
     "DoReFaActivation",
@@ -80,6 +83,7 @@ __all__ = [
     "LayerSummary",
     "Logits",
     "MLflowLogger",
+    "Pixels",
     "Policy",
     "RPReLU",
     "Repeat",
@@ -136,4 +140,5 @@ __all__ = [
     "train",
     "transfer",
     "watch_activations",
+    "with_byte_activations",
 ]

@@ -141,7 +141,7 @@ class InputScale(nn.Module):
 
 
 class XnorConv2d(nn.Module):
-    """XNOR-Net's whole convolution, (sign(x) ⊛ sign(w)) · K · α (arXiv:1603.05279, equation 11).
+    """XNOR-Net's whole convolution, (sign(x) ⊛ sign(w)) · K · α (arXiv:1603.05279, section 3.2).
 
     α is the binarizer's, K the one of `InputScale`. K is real and differs from pixel to pixel, so the
     layer does not lower; where it has to, leave K out (a `Sign` and a `BinaryConv2d`), as the
