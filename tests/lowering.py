@@ -77,7 +77,8 @@ def packed_answers(program: Program, x: Tensor) -> Any:
 
 def assert_same(net: nn.Module, x: Tensor) -> Program:
     """Lower the net; require equal answers of torch, reference and engine, and different ones."""
-    program = lower_cnn(net, tuple(x.shape[1:]))
+    shape: Any = tuple(x.shape[1:])
+    program = lower_cnn(net, shape)
     expected = answers_of(net, x)
     np.testing.assert_array_equal(packed_answers(program, x), expected)
     assert len(np.unique(expected, axis=0)) > 1, "all inputs are answered alike: nothing is tested"

@@ -254,6 +254,8 @@ def test_a_preparation_keeps_shapes_and_survives_equal_weights(f) -> None:
         (lambda: Binarizer(draw="dice"), "draw must be one of .*got 'dice'"),
         (lambda: Binarizer(clip=0), "clip must be a positive number or None, got 0"),
         (lambda: binarizer("xnornet"), "binarizer must be a Binarizer, one of .*got 'xnornet'"),
+        (lambda: BinaryConv2d(4, 4, 3, groups=4, binarizer="xnor").binary_weight, "'centred' weights need"),
+        (lambda: BinaryLinear(1, 4, binarizer="recu").binary_weight, "'recu' weights need two inputs"),
         (lambda: Sign("clipped", "dice"), "draw must be one of"),
         (lambda: Sign("xnor"), "surrogate must be one of"),
     ],

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -149,12 +149,30 @@ def as_float(model: nn.Module) -> nn.Module:
     """
     plain = copy.deepcopy(model).eval()
     for name, module in list(plain.named_modules()):
-        if parametrize.is_parametrized(module):
-            for what in list(module.parametrizations):
-                parametrize.remove_parametrizations(module, what)
-        elif isinstance(module, BinaryLinear | BinaryConv2d):
+        if parametrize.is_parametrized(module, "weight"):
+            put(plain, name, _unparametrized(module))
+        elif _is_one_product(module):
             put(plain, name, _float_layer(module))
     return plain
+
+
+def _unparametrized(module: Any) -> nn.Module:
+    """Return a layer with its computed weight as a plain parameter.
+
+    `torch.nn.utils.parametrize.remove_parametrizations` would do, but it takes the weight away from
+    the class, which a copy shares with its original.
+    """
+    weight = module.weight.detach()
+    plain = copy.deepcopy(module)
+    plain.__class__ = parametrize.type_before_parametrizations(module)
+    del plain.parametrizations
+    plain.weight = nn.Parameter(weight)
+    return plain  # type: ignore[no-any-return]
+
+
+def _is_one_product(module: nn.Module) -> TypeGuard[BinaryLinear | BinaryConv2d]:
+    is_linear = isinstance(module, BinaryLinear) and module.groups == 1
+    return is_linear or isinstance(module, BinaryConv2d)
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """Layers that act on each channel by itself, as float operations of a Program."""
 
+import copy
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bimetal.errors import ProgramError
+from bimetal.lower.asking import FLOATS
 from bimetal.lower.state import At, Waiting, Writer, write_ints, write_sums
 from bimetal.nn import Logits, RPReLU, Scale, Shift, fold_norm
 from bimetal.nn.activations import Bytes, Pixels
@@ -22,6 +24,7 @@ __all__ = [
     "CHANNELWISE",
     "IDENTITIES",
     "Over",
+    "by_element",
     "folded",
     "n_channels_of",
     "never_falls",
@@ -75,8 +78,8 @@ def to_floats(writer: Writer, at: At) -> At:
         if at.kind == "ints" and isinstance(layer, BENDS):  # a PReLU reads floats
             value = writer.write(_affine(value, at.n_channels, 1.0, 0.0), name)
         value = writer.write(_operation(layer, value, at.n_channels), name)
-        at = At("floats", at.shape, value, waiting=at.waiting, is_flat=at.is_flat)
-    return replace(at, waiting=())
+        at = replace(at, kind="floats", value=value, span=FLOATS)
+    return replace(at, waiting=(), is_spread=False)
 
 
 def _merged(waiting: Iterable[Waiting]) -> list[Waiting]:
@@ -107,6 +110,8 @@ def folded(layer: nn.Module) -> Scale | None:
             return Scale.of(torch.tensor([1 / layer.n]), torch.zeros(1))
         case Scale():
             return layer
+        case Shift():
+            return Scale.of(torch.ones_like(layer.shift), layer.shift)
     return None
 
 
@@ -162,6 +167,20 @@ def n_channels_of(layer: nn.Module) -> int | None:
     return None
 
 
+def by_element(at: At, layer: nn.Module) -> tuple[At, nn.Module]:
+    """Return a flattened map whose elements are channels, and a layer with a number for each of them.
+
+    torch flattens channel by channel, a Program pixel by pixel, so the numbers change their order.
+    """
+    height, width, n = at.shape
+    order = torch.arange(height * width * n).view(n, height, width).permute(1, 2, 0).flatten()
+    turned = copy.deepcopy(layer)
+    for tensor in [*turned.parameters(), *turned.buffers()]:
+        if tensor.shape == order.shape:
+            tensor.data = tensor.data[order]
+    return replace(at, is_spread=True), turned
+
+
 def spread(given: torch.Tensor, n: int) -> Floats:
     """Return one number, or one a channel, as one for each of n channels."""
     return np.broadcast_to(numbers(given), (n,)).copy()
@@ -176,8 +195,6 @@ def _operation(layer: nn.Module, value: int, n: int) -> Op:
     if scale is not None or isinstance(layer, Pixels):
         both: Any = layer if scale is None else scale
         return Affine(value, spread(both.scale, n), spread(both.offset, n))
-    if isinstance(layer, Shift):
-        return Affine(value, np.ones(n, np.float32), numbers(layer.shift))
     return PReLU(value, *_bend(layer, n))
 
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from bimetal.errors import ProgramError
 from bimetal.lower.asking import Span
-from bimetal.lower.channelwise import n_channels_of, real, spread
+from bimetal.lower.channelwise import by_element, n_channels_of, real, spread
 from bimetal.lower.state import (
     At,
     Waiting,
@@ -74,15 +74,13 @@ def quantized_row(writer: Writer, channels: int, layer: Bytes | None) -> int:
 
 def quantize(writer: Writer, at: At, layer: Bytes) -> At:
     """Anything → bytes."""
-    n = at.n_channels
-    if layer.n is not None and at.is_flat and at.shape[:2] != (1, 1):
-        raise ProgramError(
-            "has a range for each number of a flattened map; put it before the Flatten, or let all "
-            "share one range"
-        )
-    _require_range(layer, n)
     at = real(writer, _without_clips(at, layer))
-    value = writer.write(Quantize(at.value, spread(layer.scale, n), spread(layer.offset, n)))
+    given: Any = layer
+    if layer.n is not None and at.is_flat:
+        at, given = by_element(at, layer)
+    _require_range(layer, at.n_channels)
+    n = at.n_channels
+    value = writer.write(Quantize(at.value, spread(given.scale, n), spread(given.offset, n)))
     return At("bytes", at.shape, value, is_flat=at.is_flat)
 
 

@@ -96,6 +96,9 @@ class At:
         In their order; each acts on each channel by itself.
     is_flat : bool
         Whether torch has (n_rows, channels) here, or all of the map in one row after a Flatten.
+    is_spread : bool
+        Whether the layers that wait have a number for each element of a flattened map, in the order
+        of the Program, not for each channel.
     source : str
         The layer of the sums not yet written.
     """
@@ -107,12 +110,14 @@ class At:
     span: Span = FLOATS
     waiting: tuple[Waiting, ...] = ()
     is_flat: bool = False
+    is_spread: bool = False
     source: str = ""
 
     @property
     def n_channels(self) -> int:
-        """Channels of the map."""
-        return self.shape[2]
+        """Channels of the map, or all its elements where each is a channel by itself."""
+        height, width, n = self.shape
+        return height * width * n if self.is_spread else n
 
     @property
     def layers(self) -> tuple[nn.Module, ...]:

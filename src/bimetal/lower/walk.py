@@ -11,8 +11,10 @@ from bimetal.lower.channelwise import (
     BEFORE_A_SIGN,
     CHANNELWISE,
     IDENTITIES,
+    by_element,
     n_channels_of,
     real,
+    to_floats,
 )
 from bimetal.lower.state import At, Writer, sign
 from bimetal.nn import (
@@ -132,7 +134,7 @@ def _step(writer: Writer, at: At, layer: nn.Module) -> At:
         case Repeat():
             return pools.repeat(writer, at, layer)
         case _ if isinstance(layer, (*CHANNELWISE, *BEFORE_A_SIGN, *ANSWERS)):
-            return _wait(at, layer)
+            return _wait(writer, at, layer)
     names = ", ".join(sorted({kind.__name__ for kind in SUPPORTED}))
     raise ProgramError(f"cannot be lowered; supported are {names}")
 
@@ -147,15 +149,16 @@ def _require_axes(writer: Writer, layer: nn.Module) -> None:
         )
 
 
-def _wait(at: At, layer: nn.Module) -> At:
-    """Let a layer wait that acts channel by channel."""
+def _wait(writer: Writer, at: At, layer: nn.Module) -> At:
+    """Let a layer wait that acts channel by channel, or, behind a Flatten, element by element."""
     if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and layer.running_mean is None:
         raise ProgramError("has no running statistics: build it with track_running_stats")
     if isinstance(layer, Pixels) and (at.kind != "bytes" or at.waiting):
         raise ProgramError("reads the picture; it is the first layer of a net")
     n = n_channels_of(layer)
     if n is not None and at.is_flat and at.shape[:2] != (1, 1):
-        raise ProgramError("stands between a Flatten and a dense layer; put it before the Flatten")
+        at = at if at.is_spread else to_floats(writer, at)
+        at, layer = by_element(at, layer)
     if n not in (None, at.n_channels):
         raise ProgramError(f"expects {n} channels, but its input has {at.n_channels}")
     return at.then(layer)

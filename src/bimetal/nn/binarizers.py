@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bimetal.errors import DataError
-from bimetal.nn.surrogates import binarize, identity, surrogate
+from bimetal.nn.surrogates import binarize, clipped_weights, identity, surrogate
 
 __all__ = [
     "BINARIZERS",
@@ -161,7 +161,19 @@ class Binarizer:
         return f"Binarizer({', '.join(changed)})"
 
     def prepared(self, w: Tensor, progress: float = 0.0) -> Tensor:
-        """Return what the sign is taken of: the weights (n_out, ...), prepared."""
+        """Return what the sign is taken of: the weights (n_out, n_in, ...), prepared.
+
+        Raises
+        ------
+        DataError
+            When an output has so few weights that the preparation would leave nothing of them.
+        """
+        n = w.shape[1] if self.prepare == "centred" else w[0].numel()
+        if n < 2 and self.prepare != "as_they_are":
+            raise DataError(
+                f"'{self.prepare}' weights need two inputs or more for each output, and here is one (a "
+                "depthwise convolution?): all would be equal. Choose a binarizer that prepares nothing"
+            )
         return _PREPARATIONS[self.prepare](w, progress)
 
     def signs(self, prepared: Tensor, is_training: bool, progress: float = 0.0) -> Tensor:
@@ -170,6 +182,8 @@ class Binarizer:
         x = prepared if centre is None else prepared - centre
         if self.surrogate == XNOR:
             return binarize(x, _xnor_slope)
+        if self.surrogate == "clipped" and self.draw == "sign":
+            return binarize(x, clipped_weights)
         return drawn_signs(x, self.surrogate, self.draw, is_training, progress, self.clip or 1.0)
 
     def alpha(self, prepared: Tensor) -> Tensor | None:

@@ -162,9 +162,11 @@ class BinaryLayer(nn.Module):
 
     def _scaled(self, sums: Tensor) -> Tensor:
         """Scale the sums (n_rows, n_out, ...)."""
-        alpha = self.alpha
-        sums = sums.to(self.latent_weight.dtype) if sums.dtype == torch.float64 else sums
+        alpha, sums = self.alpha, self._narrowed(sums)
         return sums if alpha is None else sums * alpha.view(-1, *[1] * (sums.ndim - 2))
+
+    def _narrowed(self, sums: Tensor) -> Tensor:
+        return sums.to(self.latent_weight.dtype) if sums.dtype == torch.float64 else sums
 
     def _how(self) -> str:
         """Return the binarizer as the end of a list of sizes, unless it is the usual one."""
@@ -233,7 +235,7 @@ class BinaryLinear(BinaryLayer):
 
     def _scaled(self, sums: Tensor) -> Tensor:
         """Scale the sums (n_rows, ..., n_out), outputs last as in torch's own layer."""
-        alpha = self.alpha
+        alpha, sums = self.alpha, self._narrowed(sums)
         return sums if alpha is None else sums * alpha
 
     def extra_repr(self) -> str:

@@ -117,6 +117,19 @@ def _straight_within(bound: float) -> Callable[[Tensor, Tensor], Tensor]:
     return back
 
 
+def clipped_weights(x: Tensor) -> Tensor:
+    """`clipped`, for what is nearly always within ±1: clipped latent weights. Faster, and the same."""
+    return clipped(x)
+
+
+def _straight_for_weights(grad: Tensor, x: Tensor) -> Tensor:
+    if x.device.type == "cpu" and x.numel():
+        low, high = torch.aminmax(x)  # reading is a third of the work of masking
+        if -1 <= low and high <= 1:
+            return grad
+    return _FUSED[clipped](grad, x)
+
+
 _AFTER: dict[torch.dtype, Callable[[float], float]] = {
     kind: lambda bound, kind=kind: bound * (1 + torch.finfo(kind).eps)  # type: ignore[misc]
     for kind in (torch.float32, torch.float16, torch.bfloat16)
@@ -125,6 +138,7 @@ _FUSED: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
     identity: lambda grad, x: grad,
     clipped: _straight_within(1.0),
     clipped_wide: _straight_within(1.25),
+    clipped_weights: _straight_for_weights,
 }
 
 
