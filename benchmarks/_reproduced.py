@@ -15,7 +15,7 @@ from reproduce import pictures, slug
 from bimetal.files import atomic_write
 from bimetal.nn import accuracy, with_byte_activations
 from bimetal.packed import Packed, verify
-from bimetal.packed_summary import packed_summary
+from bimetal.sizes import packed_summary
 
 HEAD = """# Reproductions
 

@@ -213,6 +213,10 @@ PIECES: dict[str, list[nn.Module]] = {
     "bits scaled": [*BITS, Scale(4), nn.AvgPool2d(2), Sign()],
     "ordinary layers": [*BITS, nn.Identity(), nn.Dropout2d(), nn.Sequential(), Repeat(2)],
     "flatten before the sign": [*BITS, BinaryConv2d(4, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), Sign()],
+    "norm of a flattened map": [*BITS, BinaryConv2d(4, 4, 3), nn.Flatten(), nn.BatchNorm1d(144), Sign()],
+    "flattened floats": [*REAL, nn.Flatten(), nn.BatchNorm1d(256), nn.LeakyReLU(), RPReLU(256), Sign()],
+    "flattened bits": [*BITS, nn.Flatten(), Scale(256), nn.ReLU(), Shift(256), Sign(), nn.Flatten()],
+    "flattened picture": [nn.Flatten(), nn.BatchNorm1d(192), Sign()],
     "flattened one pixel": [*BITS, BinaryConv2d(4, 4, 8), nn.Flatten(), nn.BatchNorm1d(4), Sign()],
 }  # fmt: skip
 
@@ -226,6 +230,18 @@ def test_every_piece_answers_alike(name: str) -> None:
     net = nn.Sequential(body, *tail(n))
     spoil(net, x, np.random.default_rng(0))
     assert_same(fold_norms(net), x)
+
+
+def test_a_norm_of_a_flattened_map_is_asked_element_by_element() -> None:
+    net = nn.Sequential(
+        *BITS, BinaryConv2d(4, 4, 3, padding=1), nn.Flatten(), nn.BatchNorm1d(256), Sign(),
+        *tail(256)[1:],
+    )  # fmt: skip
+    x = images(20, 3, 8, 8)
+    spoil(net, x, np.random.default_rng(0))
+    program = assert_same(net, x)
+    threshold: Any = program.ops[-3]
+    assert len(threshold.thresholds) == 256
 
 
 def test_bits_are_pooled_by_or_and_norms_cost_nothing() -> None:
@@ -324,8 +340,7 @@ ERRORS: dict[str, tuple[list[nn.Module], str]] = {
         "count_include_pad only"),
     "adaptive": ([*BITS, nn.AdaptiveAvgPool2d(3)], "not supported; to"),
     "part of a flatten": ([*BITS, nn.Flatten(2)], "cannot be lowered"),
-    "norm after flatten": ([*REAL, nn.Flatten(), nn.BatchNorm1d(256), Sign(), BinaryLinear(256, 4)],
-        "put it before the Flatten"),
+    "norm after flatten": ([*REAL, nn.Flatten(), nn.BatchNorm1d(255)], "expects 255 channels, but its"),
     "tanh without a sign": ([*REAL, nn.Tanh(), nn.MaxPool2d(2)], "can only stand before a Sign"),
     "logits inside": ([*BITS, nn.Flatten(), BinaryLinear(256, 4), Logits(4), nn.Flatten()],
         "before a Sign or at the end"),

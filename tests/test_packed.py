@@ -13,7 +13,7 @@ from bimetal.format import save
 from bimetal.nn import predict
 from bimetal.nn.summary import summary
 from bimetal.packed import Packed, rows_of, verify
-from bimetal.packed_summary import packed_summary
+from bimetal.sizes import packed_summary
 from bimetal.reference import run
 
 LOWERS = [member for member in zoo.NETS if not member.has_real_activations]

@@ -12,13 +12,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bimetal import datasets, zoo
+    from bimetal import datasets, nn, zoo
     from bimetal.columns import Column
     from bimetal.encoders import CutPointEncoder, OptBinningEncoder, QuantileEncoder, TreeEncoder
     from bimetal.errors import BimetalError
     from bimetal.estimators import BinaryClassifier, BinaryRegressor
     from bimetal.format import load, save
     from bimetal.lower import lower_cnn
+    from bimetal.packed import Packed, verify
+    from bimetal.sizes import packed_summary
     from bimetal.program import Program
     from bimetal.runtime import Engine, isas
 
@@ -32,6 +34,7 @@ __all__ = [
     "CutPointEncoder",
     "Engine",
     "OptBinningEncoder",
+    "Packed",
     "Program",
     "QuantileEncoder",
     "TreeEncoder",
@@ -40,7 +43,10 @@ __all__ = [
     "isas",
     "load",
     "lower_cnn",
+    "nn",
+    "packed_summary",
     "save",
+    "verify",
     "zoo",
 ]
 
@@ -52,15 +58,18 @@ _HOMES = {
     "CutPointEncoder": "encoders",
     "Engine": "runtime",
     "OptBinningEncoder": "encoders",
+    "Packed": "packed",
     "Program": "program",
     "QuantileEncoder": "encoders",
     "TreeEncoder": "encoders",
     "isas": "runtime",
     "load": "format",
     "lower_cnn": "lower",
+    "packed_summary": "sizes",
     "save": "format",
+    "verify": "packed",
 }
-_MODULES = ("datasets", "zoo")
+_MODULES = ("datasets", "nn", "zoo")
 _OF_TRAINING = ("lightgbm", "scipy", "sklearn", "threadpoolctl", "torch")
 
 

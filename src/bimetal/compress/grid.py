@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from bimetal.errors import DataError
 from bimetal.nn.kbit import DoReFaWeight
 
 __all__ = ["Grid", "on_grid"]
@@ -22,18 +23,20 @@ class Grid(nn.Module):
     Parameters
     ----------
     n_bits : int
-        1 to 8.
+        2 to 8; for one bit there is BinaryConnect.
     weight : torch.Tensor
         The weights to be close to at first, (n_out, ...).
 
     Raises
     ------
     DataError
-        When there are not 1 to 8 bits.
+        When there are not 2 to 8 bits.
     """
 
     def __init__(self, n_bits: int, weight: Tensor) -> None:
         super().__init__()
+        if not 2 <= n_bits <= 8:
+            raise DataError(f"a grid of weights has 2 to 8 bits, got {n_bits}")
         self.n_bits, self.levels = n_bits, DoReFaWeight(n_bits)
         with torch.no_grad():
             level, w = self.levels(weight).flatten(1), weight.flatten(1)
@@ -49,8 +52,6 @@ class Grid(nn.Module):
         """Return the number of each weight's level, 0 to 2^k − 1, as uint8."""
         with torch.no_grad():
             levels: Tensor = self.levels(w)
-            if self.n_bits == 1:  # ± one number for all weights
-                return (levels > 0).to(torch.uint8)
             steps = (levels + 1) / 2 * (2**self.n_bits - 1)
             codes: Tensor = steps.round().to(torch.uint8)
             return codes

@@ -240,10 +240,10 @@ class _Work:
         self.measured.append(judged(candidate, self.lesson.data, self.folder))
 
     def study(self, *, is_kept: bool, methods: list[str]) -> Study:
-        self.lesson.say("measuring latencies, by turns")
         data, config = self.lesson.data, self.lesson.config
         results = [result for result, _ in self.measured]
         try:
+            self.lesson.say("measuring latencies, by turns")
             n_rounds = 3 if config.is_quick else 9
             results = with_latencies(self.measured, data, BATCH, n_rounds)
         except KeyboardInterrupt:

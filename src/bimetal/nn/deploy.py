@@ -125,16 +125,17 @@ class _Copy:
         In their order.
     pending : _Affine or None
         What the sums of the last layer with weights still wait for.
-    is_real : bool
-        Whether real values stand here, which no layer with weights may read.
+    source : torch.nn.Module or None
+        What made the values here, poolings left out; None of the input of the net.
     n_before : int
-        Layers before the poolings that were the last to be added.
+        Layers up to it.
     """
 
     def __init__(self) -> None:
         self.layers: list[nn.Module] = []
         self.pending: _Affine | None = None
-        self.is_real, self.n_before = False, 0
+        self.source: nn.Module | None = None
+        self.n_before = 0
 
     def add(self, layer: nn.Module, x: Tensor) -> None:
         """Add a layer of the net, which reads x there."""
@@ -147,24 +148,24 @@ class _Copy:
             return
         self.layers.append(fold_norms(layer))
         if not isinstance(layer, POOLS):
-            self.is_real, self.n_before = not isinstance(layer, EXACT), len(self.layers)
+            self.source, self.n_before = self.layers[-1], len(self.layers)
 
     def _add_weights(self, layer: Any, x: Tensor) -> None:
-        if self.is_real:
-            ranged = _range_of(x)
-            self.layers.insert(self.n_before, ranged)
-            made, self.pending = _in_whole_numbers(layer, *_meaning(ranged))
-        elif isinstance(layer, nn.Conv2d) and isinstance(self._last(), Pixels):
-            pixels: Any = self.layers.pop()
-            made, self.pending = _byte_conv(layer, pixels.centre, pixels.scale)
-        elif isinstance(layer, nn.Conv2d) and self._last() is None:
-            made, self.pending = _byte_conv(layer, torch.zeros(1), torch.ones(1))
-        elif isinstance(layer, BinaryLayer):
-            made, self.pending = _signs(layer, 0.0, 1.0)
+        is_exact = self.source is None or isinstance(self.source, EXACT)
+        if not is_exact:
+            self.source = _range_of(x)
+            self.layers.insert(self.n_before, self.source)
+        if isinstance(layer, BinaryLayer):
+            made, self.pending = _signs(layer, *((0.0, 1.0) if is_exact else _meaning(self.source)))
+        elif isinstance(self.source, BITS):
+            made, self.pending = _linear(layer, None)
         else:
-            made, self.pending = copy.deepcopy(layer), None
+            if isinstance(self.source, Pixels):
+                del self.layers[self.n_before - 1]
+            ordinary = _byte_conv if isinstance(layer, nn.Conv2d) else _linear
+            made, self.pending = ordinary(layer, _meaning(self.source, is_exact))
         self.layers.append(made)
-        self.is_real, self.n_before = True, len(self.layers)
+        self.source, self.n_before = made, len(self.layers)
 
     def _last(self) -> nn.Module | None:
         return self.layers[-1] if self.layers else None

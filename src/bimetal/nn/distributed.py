@@ -119,7 +119,7 @@ def sum_gradients(model: nn.Module) -> None:
     for grads in by_type.values():
         flat = torch.cat([g.flatten() for g in grads])
         dist.all_reduce(flat)
-        for g, summed in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+        for g, summed in zip(grads, torch.split(flat, [g.numel() for g in grads]), strict=True):
             g.copy_(summed.view_as(g))
 
 

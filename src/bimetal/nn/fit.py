@@ -140,7 +140,7 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 1000) -> Tensor:
     model.eval()
     try:
         with kept_signs(model):
-            parts = [model(part.to(device).float()).cpu() for part in x.split(batch_size)]
+            parts = [model(part.to(device).float()).cpu() for part in torch.split(x, batch_size)]
     finally:
         for module, mode in modes.items():
             module.training = mode

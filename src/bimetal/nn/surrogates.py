@@ -68,7 +68,8 @@ def ede(x: Tensor, progress: float = 0.0, t_min: float = 1e-3, t_max: float = 10
     the end nearly the sign. The paper begins at 0.1; its code, followed here, at 0.001.
     """
     t = t_min * (t_max / t_min) ** progress
-    return max(1 / t, 1.0) * t * (1 - torch.tanh(t * x) ** 2)
+    k: float = max(1 / t, 1.0)
+    return (1 - torch.tanh(t * x).square()) * (k * t)
 
 
 SURROGATES: tuple[Callable[..., Tensor], ...] = (

@@ -23,7 +23,7 @@ from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.diagnosis import first_not_finite, spoiled
 from bimetal.nn.insight import Watch
 from bimetal.nn.layers import binary_layers, clip_latent, kept_signs, set_progress
-from bimetal.nn.optim import Stepper, optimizer, schedule
+from bimetal.nn.optim import Split, Stepper, optimizer, schedule
 
 __all__ = ["train"]
 
@@ -199,7 +199,7 @@ class _Run:
         if not math.isfinite(mean):
             self._not_finite(mean, ours, n_before)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(value * share if share != 1 else value).backward()
+        self.scaler.scale(value * share if share != 1 else value).backward()  # type: ignore[no-untyped-call]
         distributed.sum_gradients(self.model)
         self._step_scaled()
         clip_latent(self.model)
@@ -209,7 +209,8 @@ class _Run:
         if not self.scaler.is_enabled():
             self.optimizer.step()
             return
-        for one in getattr(self.optimizer, "optimizers", (self.optimizer,)):
+        parts = self.optimizer.optimizers if isinstance(self.optimizer, Split) else (self.optimizer,)
+        for one in parts:
             self.scaler.step(one)
         self.scaler.update()
 
