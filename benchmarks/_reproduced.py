@@ -94,27 +94,27 @@ def write_table(
 
 
 def _gathered(recipe: Recipe, folder: Path) -> Reproduced:
-    runs, packed = [], []
+    runs, twins = [], []
     for seed in range(20):
         path = folder / f"{slug(recipe)}-{seed}.json"
         if path.exists():
             runs.append(json.loads(path.read_text()))
-            packed.append(_packed(recipe, seed, path))
+            twins.append(packed(recipe, seed, path))
             print(
-                f"{path.stem}: {runs[-1]['accuracy']:.4f}, packed {packed[-1]['accuracy']:.4f}",
+                f"{path.stem}: {runs[-1]['accuracy']:.4f}, packed {twins[-1]['accuracy']:.4f}",
                 flush=True,
             )
-    return Reproduced(recipe, runs, packed)
+    return Reproduced(recipe, runs, twins)
 
 
-def _packed(recipe: Recipe, seed: int, path: Path) -> dict[str, Any]:
+def packed(recipe: Recipe, seed: int, path: Path, quick: bool = False) -> dict[str, Any]:
     """Return what the packed twin of a trained net does; kept beside the weights."""
     kept = path.with_suffix(".packed.json")
     if kept.exists():
         return json.loads(kept.read_text())
     net = recipe.make(seed)
     net.load_state_dict(torch.load(path.with_suffix(".pt"), weights_only=True))
-    x, _, x_test, y_test = pictures(recipe, quick=False, tune=False)
+    x, _, x_test, y_test = pictures(recipe, quick, tune=False)
     shape = net.image_shape
     n_floats = sum(p.numel() for p in net.parameters())
     if "binaryconnect" in slug(recipe):

@@ -299,7 +299,7 @@ def test_a_config_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
         CompressConfig(**wrong)
 
 
-N = 60
+N = 100
 Y = np.arange(N) % 3
 ROWS = np.random.default_rng(0).normal(size=(N, 4))
 
@@ -308,7 +308,7 @@ ROWS = np.random.default_rng(0).normal(size=(N, 4))
     ("x", "y", "why"),
     [
         (ROWS[:12], Y[:12], "at least 32 rows"),
-        (ROWS, Y[:-1], "one for each of 60 rows"),
+        (ROWS, Y[:-1], "one for each of 100 rows"),
         (ROWS, Y.astype(float), "whole numbers"),
         (ROWS, Y - 1, "labels count from 0"),
         (ROWS, 0 * Y, "at least 1"),
@@ -346,8 +346,8 @@ def test_npz_files_are_read_with_and_without_parts(tmp_path: Path) -> None:
     np.savez(tmp_path / "parts.npz", x_train=ROWS, y_train=Y, x_valid=ROWS[:9], y_valid=Y[:9],
              x_test=ROWS[:10], y_test=Y[:10])  # fmt: skip
     whole, parts = read_data(tmp_path / "whole.npz"), read_data(tmp_path / "parts.npz")
-    assert (whole.name, len(whole.test.y), len(whole.valid.y)) == ("whole", 12, 5)
-    assert (len(parts.train.y), len(parts.valid.y), len(parts.test.y)) == (60, 9, 10)
+    assert (whole.name, len(whole.test.y), len(whole.valid.y)) == ("whole", 20, 8)
+    assert (len(parts.train.y), len(parts.valid.y), len(parts.test.y)) == (100, 9, 10)
 
 
 def test_grey_pictures_get_their_channel(tmp_path: Path) -> None:

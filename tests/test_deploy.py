@@ -24,9 +24,11 @@ from bimetal.nn import (
     BitPlanes,
     ByteConv2d,
     Logits,
+    Policy,
     Residual,
     Scale,
     Sign,
+    binarize_,
     fold_norms,
     real_weights,
 )
@@ -145,6 +147,40 @@ def test_an_ordinary_first_layer_may_read_the_picture_itself() -> None:
     assert near(net, copied, x) < 0.02
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_net_made_binary_but_for_its_ends_is_copied(bias: bool) -> None:
+    net = nn.Sequential(
+        Pixels((0.4, 0.6), (0.2, 0.5)), nn.Conv2d(2, 8, 3, bias=bias), nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, bias=bias), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(72, 32, bias), nn.ReLU(), nn.Linear(32, 4, bias),
+    )  # fmt: skip
+    binarize_(net, Policy(binarizer="xnor"))
+    x = images(64, 2, 8, 8)
+    trained(net, x)
+    copied = with_byte_activations(net, x)
+    assert_same(copied, x)
+    assert near(net, copied, x) < 0.05
+    kinds = [type(layer).__name__ for layer in copied]
+    assert (kinds.count("ByteConv2d"), kinds.count("BinaryConv2d"), kinds.count("ByteLinear")) == (
+        1,
+        1,
+        1,
+    )
+
+
+def test_ordinary_ends_on_pixels_and_on_bits_become_layers_of_eight_bits() -> None:
+    net = nn.Sequential(
+        Pixels((0.4, 0.6), (0.2, 0.5)), nn.Flatten(), nn.Linear(128, 32), nn.BatchNorm1d(32), Sign(),
+        BinaryLinear(32, 16), nn.BatchNorm1d(16), Sign(), nn.Linear(16, 4), nn.BatchNorm1d(4),
+    )  # fmt: skip
+    x = images(256, 2, 8, 8)
+    trained(net, x)
+    copied = with_byte_activations(net, x)
+    assert_same(copied, x)
+    same = answers_of(net, x).argmax(1) == answers_of(copied, x).argmax(1)
+    assert same.mean() > 0.8, "signs of sums near 0 differ, now and then"
+
+
 def test_layers_that_read_bits_stay_on_bits() -> None:
     net = nn.Sequential(
         BitPlanes(), BinaryConv2d(8, 8, 3, padding=1, binarizer="xnor"), nn.BatchNorm2d(8), Sign(),
@@ -203,6 +239,11 @@ def test_what_cannot_be_copied_is_named() -> None:
         with_byte_activations(mlp(), x[:0])
     with pytest.raises(DataError, match=r"layer '0\.3' \(BinaryLinear\): .*AdaBin"):
         with_byte_activations(mlp("adabin"), x)
+    on_bits = nn.Sequential(BitPlanes(), nn.Conv2d(8, 4, 3))
+    with pytest.raises(
+        DataError, match=r"layer '1' \(Conv2d\): an ordinary convolution reads no bits"
+    ):
+        with_byte_activations(on_bits, x)
     net = mlp()
     with real_weights(net), pytest.raises(DataError, match="latent weights at work"):
         with_byte_activations(net, x)

@@ -200,6 +200,8 @@ def _read_npz(path: Path) -> Mapping[str, NDArray[Any]]:
             f"{ARRAYS}, or one of {', '.join(picture_names())}"
         )
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of arrays, which np.savez writes")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:

@@ -106,7 +106,7 @@ def slug(name: str) -> str:
     >>> slug("pruned, 90 % + 8 bit")
     'pruned_90_8_bit'
     """
-    return re.sub(r"[^a-z0-9.]+", "_", name.lower()).strip("_")
+    return re.sub(r"[^a-z0-9.]+", "_", name.lower()).strip("._")
 
 
 def _classes(deployed: Deployed, part: Part) -> NDArray[np.intp]:

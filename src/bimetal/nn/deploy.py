@@ -22,7 +22,7 @@ from bimetal.nn.conv import BitPlanes, Thermometer
 from bimetal.nn.layers import BinaryLayer, Sign
 from bimetal.nn.norms import ShiftBatchNorm
 from bimetal.nn.replacement import Rows
-from bimetal.nn.scales import Logits, Scale, fold_norm, fold_norms
+from bimetal.nn.scales import Logits, Scale, Shift, fold_norm, fold_norms
 
 __all__ = ["with_byte_activations"]
 
@@ -30,21 +30,22 @@ IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.Flatten)
 """Layers that only choose among values, so bytes may be made before them."""
 
-EXACT = (Sign, BitPlanes, Thermometer, Pixels, Bytes)
+BITS = (Sign, BitPlanes, Thermometer)
+EXACT = (*BITS, Pixels, Bytes)
 """Layers that make what a binary layer may read as it is."""
 
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm, Scale, Logits)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm, Scale, Shift, Logits)
 
 
 @torch.no_grad()
 def with_byte_activations(model: nn.Module, x: Tensor) -> nn.Sequential:
     """Return a copy of a net in which real activations that layers with weights read are bytes.
 
-    A `Bytes` layer, its range found from the data, is put before each binary layer (and each ordinary
-    linear layer and convolution, which becomes one of 8 bits) that reads real values: behind the
-    activation, and before a pooling. Layers that read bits or pixels stay. The copy answers nearly as
-    the net does, is in eval mode, and equals its Program bit for bit: norms are folded as by
-    `fold_norms`, and behind the last layer they are `Logits`.
+    A `Bytes` layer, its range found from the data, is put before each binary layer that reads real
+    values: behind the activation, and before a pooling. Ordinary linear layers and convolutions become
+    layers of 8 bits. Binary layers that read bits or pixels stay. The copy answers nearly as the net
+    does, is in eval mode, and equals its Program bit for bit: norms are folded as by `fold_norms`, and
+    behind the last layer they are `Logits`.
 
     Parameters
     ----------
@@ -112,8 +113,29 @@ class _Affine:
             norm = fold_norm(norm)
         elif isinstance(norm, ShiftBatchNorm):
             norm = norm.folded()
+        elif isinstance(norm, Shift):
+            norm = Scale.of(torch.ones_like(norm.shift), norm.shift)
         scale, offset = norm.scale.double(), norm.offset.double()
         return _Affine(self.scale * scale, self.offset * scale + offset)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Whole numbers b that stand for ``step * (b − zero)``; (1,), or a number for each channel."""
+
+    zero: Tensor
+    step: Tensor
+
+    @classmethod
+    def of(cls, source: nn.Module | None, is_exact: bool) -> "_Whole":
+        """Return what the numbers mean that a layer made; those of a net's own `Bytes` are themselves."""
+        if isinstance(source, Pixels):
+            return cls(source.centre.double(), source.scale.double())
+        if is_exact:
+            return cls(torch.zeros(1).double(), torch.ones(1).double())
+        assert isinstance(source, Bytes)
+        low, step = source.low.double(), (source.high.double() - source.low.double()) / LARGEST
+        return cls((-low / step).round(), step)
 
 
 class _Copy:
@@ -155,15 +177,16 @@ class _Copy:
         if not is_exact:
             self.source = _range_of(x)
             self.layers.insert(self.n_before, self.source)
+        whole = _Whole.of(self.source, is_exact)
         if isinstance(layer, BinaryLayer):
-            made, self.pending = _signs(layer, *((0.0, 1.0) if is_exact else _meaning(self.source)))
+            made, self.pending = _signs(layer, None if is_exact else whole)
         elif isinstance(self.source, BITS):
-            made, self.pending = _linear(layer, None)
+            made, self.pending = _answers_of_bits(layer)
         else:
-            if isinstance(self.source, Pixels):
+            if isinstance(self.source, Pixels):  # layers of 8 bits read pixels as they are
                 del self.layers[self.n_before - 1]
-            ordinary = _byte_conv if isinstance(layer, nn.Conv2d) else _linear
-            made, self.pending = ordinary(layer, _meaning(self.source, is_exact))
+            make = _conv if isinstance(layer, nn.Conv2d) else _answers_of_bytes
+            made, self.pending = make(layer, whole)
         self.layers.append(made)
         self.source, self.n_before = made, len(self.layers)
 
@@ -198,27 +221,8 @@ def _range_of(x: Tensor) -> Bytes:
     return Bytes(-zero * step, (LARGEST - zero) * step)
 
 
-def _meaning(ranged: Bytes) -> tuple[float, float]:
-    """Return the byte that stands for 0, and the real value of a step of one."""
-    low, high = float(ranged.low), float(ranged.high)
-    step = (high - low) / LARGEST
-    return float(round(-low / step)), step
-
-
-def _in_whole_numbers(layer: Any, zero: float, step: float) -> tuple[nn.Module, _Affine | None]:
-    """Return a layer that reads bytes b where this one reads step · (b − zero), and what waits."""
-    if isinstance(layer, BinaryLayer):
-        return _signs(layer, zero, step)
-    if isinstance(layer, nn.Conv2d):
-        return _byte_conv(layer, torch.tensor([zero]), torch.tensor([step]))
-    made = ByteLinear(layer.in_features, layer.out_features, reads="bytes")
-    made.weight.copy_(layer.weight * (step * LARGEST))
-    made.bias.copy_(-step * zero * layer.weight.sum(1))
-    return made, _Affine(torch.ones(made.n_out).double(), _bias(layer, made.n_out))
-
-
-def _signs(layer: Any, zero: float, step: float) -> tuple[nn.Module, _Affine]:
-    """Return a binary layer whose weights are ±1 alone."""
+def _signs(layer: Any, whole: _Whole | None) -> tuple[nn.Module, _Affine]:
+    """Return a binary layer whose weights are ±1 alone; it reads its input as it is, or `whole`."""
     if layer.uses_latent or layer.binarizer.is_shifted:
         raise DataError(
             "bytes are read by weights of ±1 times a scale; these are latent weights at work "
@@ -228,20 +232,43 @@ def _signs(layer: Any, zero: float, step: float) -> tuple[nn.Module, _Affine]:
     alpha = torch.ones(layer.n_out) if layer.alpha is None else layer.alpha.detach()
     made._parameters.pop("scale", None)
     made.binarizer, made.latent_weight = Binarizer(), nn.Parameter(signs.clone())
-    if (zero, step) != (0.0, 1.0) and hasattr(made, "pad_value"):
-        made.pad_value = min(max(round(made.pad_value / step + zero), 0), LARGEST)
-    scale = alpha.double() * step
-    return made, _Affine(scale, -scale * zero * signs.reshape(layer.n_out, -1).double().sum(1))
+    if whole is None:
+        return made, _Affine(alpha.double(), torch.zeros(layer.n_out).double())
+    if hasattr(made, "pad_value"):
+        pad = round(float(made.pad_value / whole.step + whole.zero))
+        made.pad_value = min(max(pad, 0), LARGEST)
+    scale = alpha.double() * whole.step
+    return made, _Affine(
+        scale, -scale * whole.zero * signs.reshape(layer.n_out, -1).double().sum(1)
+    )
 
 
-def _byte_conv(conv: nn.Conv2d, zero: Tensor, step: Tensor) -> tuple[nn.Module, _Affine]:
+def _conv(conv: nn.Conv2d, whole: _Whole) -> tuple[nn.Module, _Affine]:
     plain, n = copy.deepcopy(conv), conv.in_channels
     plain.bias = None
-    means, stds = ((x.expand(n)).tolist() for x in (zero / LARGEST, 1 / (LARGEST * step)))
-    made = ByteConv2d.from_conv(plain, means, stds)
-    return made, _Affine(torch.ones(made.n_out).double(), _bias(conv, made.n_out))
+    means, stds = (x.expand(n).tolist() for x in (whole.zero / LARGEST, 1 / (LARGEST * whole.step)))
+    return ByteConv2d.from_conv(plain, means, stds), _bias(conv, conv.out_channels)
 
 
-def _bias(layer: Any, n_out: int) -> Tensor:
+def _answers_of_bytes(layer: nn.Linear, whole: _Whole) -> tuple[nn.Module, _Affine]:
+    made = ByteLinear(layer.in_features, layer.out_features, reads="bytes")
+    step, zero = (x.repeat_interleave(made.n_in // len(x)) for x in (whole.step, whole.zero))
+    made.weight.copy_(layer.weight * (step * LARGEST))
+    made.bias.copy_(-(layer.weight * (step * zero)).sum(1))
+    return made, _bias(layer, made.n_out)
+
+
+def _answers_of_bits(layer: Any) -> tuple[nn.Module, _Affine]:
+    if isinstance(layer, nn.Conv2d):
+        raise DataError(
+            "an ordinary convolution reads no bits; take a BinaryConv2d, or no Sign before"
+        )
+    made = ByteLinear(layer.in_features, layer.out_features)
+    made.weight.copy_(layer.weight)
+    return made, _bias(layer, made.n_out)
+
+
+def _bias(layer: Any, n_out: int) -> _Affine:
+    """Return the bias of an ordinary layer as what waits."""
     bias: Tensor = torch.zeros(n_out) if layer.bias is None else layer.bias.detach()
-    return bias.double()
+    return _Affine(torch.ones(n_out).double(), bias.double())

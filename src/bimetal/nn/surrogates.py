@@ -67,7 +67,7 @@ def ede(x: Tensor, progress: float = 0.0, t_min: float = 1e-3, t_max: float = 10
     t grows from `t_min` to `t_max` by equal factors and k = max(1/t, 1): first nearly the identity, in
     the end nearly the sign. The paper begins at 0.1; its code, followed here, at 0.001.
     """
-    t = t_min * (t_max / t_min) ** progress
+    t: float = t_min * (t_max / t_min) ** progress
     k: float = max(1 / t, 1.0)
     return (1 - torch.tanh(t * x).square()) * (k * t)
 
