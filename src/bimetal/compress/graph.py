@@ -152,7 +152,8 @@ def straight(model: nn.Module) -> list[tuple[str, nn.Module]]:
             raise DataError(
                 f"the model branches at '{node.name}'; a straight row of layers expected"
             )
-        found.append((str(node.name), _as_layer(node, modules)))
+        name = node.target if node.op == "call_module" else node.name
+        found.append((str(name), _as_layer(node, modules)))
     return found
 
 

@@ -40,6 +40,7 @@ from bimetal.nn.sequence import BinaryConv1d, causal, tcn_block
 from bimetal.nn.step_norm import STEP_NORMS, StepNorm
 from bimetal.nn.summary import LayerSummary, Summary, summary
 from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
+from bimetal.nn.take import Last
 from bimetal.nn.tensor_norm import TensorNorm
 from bimetal.nn.train import train
 from bimetal.nn.transfer import Transfer, transfer
@@ -78,6 +79,7 @@ __all__ = [
     "Histogram",
     "History",
     "InputScale",
+    "Last",
     "LayerChange",
     "LayerInsight",
     "LayerSummary",

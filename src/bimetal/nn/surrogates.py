@@ -158,9 +158,13 @@ class _Binarize(torch.autograd.Function):
 
 
 def _sign(x: Tensor) -> Tensor:
-    """Return the sign of x as ±1 in two sweeps: −0.0 + 0.0 is +0.0, then the sign bit decides."""
-    signs = x + 0.0
-    return torch.copysign(torch.ones((), dtype=x.dtype, device=x.device), signs, out=signs)
+    """Return the sign of x as ±1 in two sweeps: 1 where x >= 0 (and so for −0.0), else 0; twice it, less 1."""
+    signs = torch.empty_like(x)
+    torch.ge(x, 0, out=signs)
+    return torch.add(_MINUS_ONE, signs, alpha=2, out=signs)
+
+
+_MINUS_ONE = torch.tensor(-1.0)
 
 
 def binarize(x: Tensor, slope: Slope = clipped, value: Tensor | None = None) -> Tensor:
