@@ -59,7 +59,7 @@ class Reproduced:
             return ""
         short = published - self.recipe.error_bar - mean(self.accuracies)
         return "passed" if mean(self.accuracies) >= published else (
-            "within its error bar" if short <= 0 else f"**missed** by {published - mean(self.accuracies):.2f}"
+            "within its error bar" if short <= 1e-9 else f"**missed** by {published - mean(self.accuracies):.2f}"
         )  # fmt: skip
 
 

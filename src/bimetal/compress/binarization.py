@@ -10,19 +10,18 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-import torch
 from torch import nn
 
 from bimetal.columns import Column
 from bimetal.compress.data import CompressData, Reads
 from bimetal.compress.deploy import Deploy, as_packed, as_program
-from bimetal.compress.graph import put
 from bimetal.compress.lesson import Lesson
 from bimetal.compress.result import Candidate
 from bimetal.compress.twin import Cuts, binary_twin
 from bimetal.errors import DataError, ProgramError
 from bimetal.lower import lower_cnn, lower_dense
-from bimetal.nn import BinaryConv2d, BinaryLinear, ByteLinear, Scale, Sign
+from bimetal.lower.binary import scale_of
+from bimetal.nn import BinaryLinear, ByteLinear, Sign
 from bimetal.nn.convert import binarize_
 from bimetal.program import GE, Encode, Link, Op, Program, Readout
 
@@ -110,37 +109,9 @@ def lowered(net: nn.Module, data: CompressData) -> Program:
     >>> [type(op).__name__ for op in lowered(twin.eval(), data).ops]
     ['Encode', 'Dense', 'Readout', 'Link']
     """
-    plain = _scales_apart(net)
     if data.is_pictures:
-        return lower_cnn(plain, image=data.sample_shape)  # type: ignore[arg-type]
-    return _lowered_row(plain, data.sample_shape[0])
-
-
-def _scales_apart(net: nn.Module) -> nn.Module:
-    """Return a copy in which the scale of a binary layer is a layer of its own."""
-    plain = copy.deepcopy(net).eval()
-    for name, layer in list(plain.named_modules()):
-        if isinstance(layer, BinaryLinear | BinaryConv2d) and layer.alpha is not None:
-            alpha = layer.alpha.detach()
-            put(
-                plain,
-                name,
-                nn.Sequential(_unscaled(layer), Scale.of(alpha, torch.zeros_like(alpha))),
-            )
-    return plain
-
-
-@torch.no_grad()
-def _unscaled(layer: BinaryLinear | BinaryConv2d) -> nn.Module:
-    if isinstance(layer, BinaryLinear):
-        bare: BinaryLinear | BinaryConv2d = BinaryLinear(layer.n_in, layer.n_out, layer.groups)
-    else:
-        bare = BinaryConv2d(
-            layer.n_in, layer.n_out, layer.kernel_size, layer.stride, layer.padding,
-            layer.pad_value, layer.dilation, layer.groups,  # type: ignore[arg-type]
-        )  # fmt: skip
-    bare.latent_weight.copy_(layer.binary_weight)
-    return bare
+        return lower_cnn(net, image=data.sample_shape)  # type: ignore[arg-type]
+    return _lowered_row(net, data.sample_shape[0])
 
 
 def _lowered_row(net: nn.Module, n_features: int) -> Program:
@@ -152,7 +123,8 @@ def _lowered_row(net: nn.Module, n_features: int) -> Program:
             case Cuts() as cuts:
                 ops.append(_encode(cuts))
             case BinaryLinear() as layer:
-                norm: list[nn.Module] = []
+                scale = scale_of(layer)
+                norm: list[nn.Module] = [] if scale is None else [scale]
                 while steps and not isinstance(steps[0], Sign):
                     norm.append(steps.pop(0))
                 ops.append(lower_dense(layer, nn.Sequential(*norm), len(ops)))

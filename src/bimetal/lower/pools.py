@@ -105,8 +105,6 @@ def last(writer: Writer, at: At) -> At:
     earlier steps are multiplied by 0 and all are added: 0 + ... + 0 + x is x.
     """
     at = to_floats(writer, at)
-    if writer.n_axes != 1:
-        raise ProgramError("takes the last step of a sequence, but here is a map")
     n, n_all = at.n_channels, at.shape[1] * at.n_channels
     if at.kind == "bits" and 2 * n_all <= MOST_LITERALS:
         literals = (2 * np.arange(n_all - n, n_all)).astype(np.uint16)

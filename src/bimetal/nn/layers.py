@@ -289,7 +289,7 @@ def real_weights(model: nn.Module) -> Iterator[None]:
     --------
     >>> layer = BinaryLinear(4, 1)
     >>> with real_weights(layer):
-    ...     torch.equal(layer(torch.ones(1, 4)), layer.latent_weight.sum().view(1, 1))
+    ...     torch.allclose(layer(torch.ones(1, 4)), layer.latent_weight.sum())
     True
     """
     layers = [m for m in binary_layers(model).values() if not m.uses_latent]

@@ -151,7 +151,8 @@ def _plots(study: Study, folder: Path) -> dict[str, dict[str, str]]:
         from bimetal.report.compression_plots import COST_TITLES, draw_front
         from bimetal.report.theme import DARK, LIGHT
 
-        drawn = {by: (draw_front(study, by, LIGHT), draw_front(study, by, DARK)) for by in COSTS}
+        measured = [by for by in COSTS if getattr(study.baseline, by) is not None]
+        drawn = {by: (draw_front(study, by, LIGHT), draw_front(study, by, DARK)) for by in measured}
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "report", "the report") from error
     folder.mkdir(parents=True, exist_ok=True)

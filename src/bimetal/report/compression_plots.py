@@ -55,7 +55,9 @@ def draw_front(study: Study, by: str, theme: Theme) -> bytes:
     ax.xaxis.set_major_formatter(_sizes if by == "n_bytes" else lambda us, _: duration(us))
     ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.4g} %")
     ax.minorticks_off()
-    ax.margins(x=0.12, y=0.08)
+    costs = [getattr(r, by) for r in shown]
+    ax.set_xlim(min(costs) / 1.6, max(costs) * 1.6)
+    ax.margins(y=0.08)
     ax.legend(
         frameon=False, fontsize=8.5, labelcolor=theme.ink, loc="upper left", bbox_to_anchor=(1, 1)
     )
