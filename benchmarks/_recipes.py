@@ -55,31 +55,33 @@ def _finn(width: int, published: float, config: TrainConfig, n_seeds: int, drop:
     )  # fmt: skip
 
 
-def _connect(data: str, stochastic: bool, published: float | None, bar: float, n: int) -> Recipe:
+def _connect(
+    data: str, stochastic: bool, published: float | None, bar: float, n: int, epochs: int = 30
+) -> Recipe:
     kind = "stochastic" if stochastic else "deterministic"
     return Recipe(
         f"BinaryConnect, {kind}, 3 × 1024", data,
         lambda seed: zoo.binaryconnect_mlp((1024,) * 3, stochastic=stochastic, seed=seed),
-        _config(30, 1e-3, 200, optimizer="adam_glorot"), published=published, error_bar=bar,
+        _config(epochs, 1e-3, 200, optimizer="adam_glorot"), published=published, error_bar=bar,
         published_epochs=1000 if published else None, source=COURBARIAUX if published else "",
         n_train=50_000, n_seeds=n, answers_with_real_weights=stochastic,
     )  # fmt: skip
 
 
-def _binarynet(data: str, width: int, published: float | None, n: int) -> Recipe:
+def _binarynet(data: str, width: int, published: float | None, n: int, epochs: int = 30) -> Recipe:
     return Recipe(
         f"BinaryNet, 3 × {width}", data,
         lambda seed: zoo.binarynet_mlp((width,) * 3, dropout=(0.1, 0.2), seed=seed),
-        _config(30, 3e-3, 256, optimizer="adam_glorot"), published=published,
+        _config(epochs, 3e-3, 256, optimizer="adam_glorot"), published=published,
         published_epochs=1000 if published else None, n_train=50_000, n_seeds=n,
         source="Hubara et al. 2016, Torch7; their 3 × 4096 in Theano: 99.04" if published else "",
     )  # fmt: skip
 
 
-def _xnor(data: str, n: int) -> Recipe:
+def _xnor(data: str, n: int, epochs: int = 30) -> Recipe:
     return Recipe(
         "XNOR-Net MLP, 3 × 1024", data,
-        lambda seed: zoo.xnor_mlp((1024,) * 3, dropout=0.1, seed=seed), _config(30, 3e-3, 200),
+        lambda seed: zoo.xnor_mlp((1024,) * 3, dropout=0.1, seed=seed), _config(epochs, 3e-3, 200),
         "cross_entropy", n_train=50_000, n_seeds=n, remark="no published figure known to us",
     )  # fmt: skip
 
@@ -102,21 +104,21 @@ RECIPES: tuple[Recipe, ...] = (
     _binarynet("mnist", 2048, 98.60, 1),
     _xnor("mnist", 1),
     _lenet("mnist", 6, 99.23, 3),
-    _connect("fashion_mnist", False, None, 0, 1),
-    _connect("fashion_mnist", True, None, 0, 1),
-    _binarynet("fashion_mnist", 1024, None, 1),
-    _xnor("fashion_mnist", 1),
-    _lenet("fashion_mnist", 20, None, 1),
+    _connect("fashion_mnist", False, None, 0, 1, 15),
+    _connect("fashion_mnist", True, None, 0, 1, 15),
+    _binarynet("fashion_mnist", 1024, None, 1, 20),
+    _xnor("fashion_mnist", 1, 20),
+    _lenet("fashion_mnist", 12, None, 1),
     Recipe(
         "BinaryNet VGG, a quarter as wide", "cifar10_subset",
         lambda seed: zoo.vgg_small(width=0.25, dense=(256,), last="8bit", seed=seed),
-        _config(60, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
+        _config(40, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
         remark="10,000 training and 1,000 test pictures: a subset",
     ),
     Recipe(
         "ReActNet-18, a quarter as wide", "cifar10_subset",
         lambda seed: zoo.react18(10, 32, width=0.25, stem="cifar", seed=seed),
-        _config(60, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
+        _config(40, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
         remark="10,000 training and 1,000 test pictures: a subset",
     ),
 )  # fmt: skip

@@ -253,6 +253,7 @@ def test_a_result_knows_its_error_and_its_fastest_runtime() -> None:
     latency = {"a": Latency(3.0, 1.0), "b": Latency(2.0, 4.0)}
     result = Result("r", "pruning", "", 0.75, 0.5, 48, 10, "", latency=latency)
     assert result.standard_error == pytest.approx(0.0625)
+    assert result.interval == pytest.approx((0.61220, 0.85081), abs=1e-4)
     assert (result.runtime, result.one_row_us, result.batch_row_us) == ("b", 2.0, 1.0)
 
 

@@ -20,7 +20,6 @@ from bimetal.compress.result import Candidate
 from bimetal.compress.twin import Cuts, binary_twin
 from bimetal.errors import DataError, ProgramError
 from bimetal.lower import lower_cnn, lower_dense
-from bimetal.lower.binary import scale_of
 from bimetal.nn import BinaryLinear, ByteLinear, Sign
 from bimetal.nn.convert import binarize_
 from bimetal.program import GE, Encode, Link, Op, Program, Readout
@@ -123,8 +122,7 @@ def _lowered_row(net: nn.Module, n_features: int) -> Program:
             case Cuts() as cuts:
                 ops.append(_encode(cuts))
             case BinaryLinear() as layer:
-                scale = scale_of(layer)
-                norm: list[nn.Module] = [] if scale is None else [scale]
+                norm: list[nn.Module] = []
                 while steps and not isinstance(steps[0], Sign):
                     norm.append(steps.pop(0))
                 ops.append(lower_dense(layer, nn.Sequential(*norm), len(ops)))

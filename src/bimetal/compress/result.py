@@ -125,6 +125,14 @@ class Result:
         return float((self.accuracy * (1 - self.accuracy) / self.n_test) ** 0.5)
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy (Wilson 1927), from the number of test rows."""
+        n, p, z = self.n_test, self.accuracy, 1.96
+        middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+        whole = 1 + z * z / n
+        return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+
+    @property
     def runtime(self) -> str:
         """What ran one row fastest; empty before it is measured."""
         return min(self.latency, key=lambda name: self.latency[name].one_row_us, default="")
@@ -143,6 +151,7 @@ class Result:
         """Return everything as JSON values."""
         return asdict(self) | {
             "standard_error": self.standard_error,
+            "interval": list(self.interval),
             "runtime": self.runtime,
             "one_row_us": self.one_row_us,
             "batch_row_us": self.batch_row_us,

@@ -84,9 +84,10 @@ def _family(
     colour, size = _colour(family, theme), 13 if family == BASELINE else 7
     kept = [r for r in results if r.accuracy >= floor]
     below = [getattr(r, by) for r in results if r.accuracy < floor]
+    errors = [(r.accuracy - r.interval[0], r.interval[1] - r.accuracy) for r in kept]
     how = {"color": colour, "linestyle": "none", "zorder": 3}
     ax.errorbar(
-        [getattr(r, by) for r in kept], [r.accuracy for r in kept], [2 * r.standard_error for r in kept],
+        [getattr(r, by) for r in kept], [r.accuracy for r in kept], list(zip(*errors, strict=True)) or None,
         ecolor=colour, elinewidth=0.8, marker=MARKERS[FAMILIES.index(family)], markersize=size,
         markerfacecolor=theme.paper if family == "combination" else colour, label=family, **how,
     )  # fmt: skip
