@@ -36,6 +36,7 @@ NETS: dict[str, tuple[Callable[[], zoo.Net], int, str]] = {
     "BinaryNet VGG": (lambda: zoo.vgg_small(seed=0), 50, "adam"),
 }  # fmt: skip
 QUICK = ("LFC, 784–1024–1024–1024–10", "XNOR LeNet-5")
+EVALUATED = {QUICK[0]: 10_000, QUICK[1]: 10_000, "BinaryNet VGG": 1000}
 
 
 def main() -> None:
@@ -50,8 +51,9 @@ def main() -> None:
     for name, (make, batch, kind) in NETS.items():
         if not args.quick or name in QUICK:
             rows += _steps(name, make(), batch, kind, 3 if args.quick else 15)
-    for name in QUICK[:1] if args.quick else (*QUICK, "BinaryNet VGG"):
-        rows += _evaluation(name, NETS[name][0](), 200 if args.quick else 2000)
+    for name, n_rows in EVALUATED.items():
+        if not args.quick or name in QUICK:
+            rows += _evaluation(name, NETS[name][0](), 200 if args.quick else n_rows)
     if args.larq_python:
         rows += _larq(args.larq_python, args.threads, NETS["BinaryNet VGG"][1])
     report(rows, args.json, threads=args.threads)
