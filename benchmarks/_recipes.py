@@ -97,10 +97,10 @@ def _lenet(data: str, epochs: int, published: float | None, n: int) -> Recipe:
 
 RECIPES: tuple[Recipe, ...] = (
     _finn(64, 93.17, _config(50, 0.02), 3, 0.05),
-    _finn(256, 97.81, _config(100, 0.01), 3, 0.2),
+    _finn(256, 97.81, _config(100, 0.01), 3, 0.1),
     _finn(1024, 98.88, _config(50, 0.005, 200), 1, 0.2),
     _connect("mnist", False, 98.71, 0.08, 1),
-    _connect("mnist", True, 98.82, 0.04, 1),
+    _connect("mnist", True, 98.82, 0.04, 1, 60),
     _binarynet("mnist", 2048, 98.60, 1),
     _xnor("mnist", 1),
     _lenet("mnist", 6, 99.23, 3),

@@ -13,7 +13,7 @@ from _recipes import Recipe
 from reproduce import pictures, slug
 
 from bimetal.files import atomic_write
-from bimetal.nn import accuracy, with_byte_activations
+from bimetal.nn import accuracy, calibrate, with_byte_activations
 from bimetal.packed import Packed, verify
 from bimetal.sizes import packed_summary
 
@@ -33,7 +33,8 @@ NOTES = """
 "As packed" is the accuracy of the `.bimetal` file in the engine over the same test pictures, and how many of them got
 the class that the torch net gives; it has to be all of them. BinaryConnect's activations are real, so its packed form
 rounds them to 8 bits (`with_byte_activations`), and "as packed" compares with the torch net so rounded. Stochastic
-BinaryConnect answers with its real weights, as published; its packed form has the signs.
+BinaryConnect answers with its real weights, as published; its packed form has the signs. Its norms saw weights drawn at
+random in training, so for each form their statistics are found anew from 10,000 training pictures (`nn.calibrate`).
 
 Each file is the whole net, from bytes of pixels to answers. Layers that read pixels or 8-bit activations take 8 bits a weight in
 it, binary or not, which is why BinaryConnect's file is no smaller than that.
@@ -117,6 +118,8 @@ def packed(recipe: Recipe, seed: int, path: Path, quick: bool = False) -> dict[s
     x, _, x_test, y_test = pictures(recipe, quick, tune=False)
     shape = net.image_shape
     n_floats = sum(p.numel() for p in net.parameters())
+    if recipe.answers_with_real_weights:  # the packed twin answers with signs
+        calibrate(net, x[:10_000])
     if "binaryconnect" in slug(recipe):
         net = with_byte_activations(net.eval(), x[:1000].float())
     twin = Packed(net.eval(), shape)

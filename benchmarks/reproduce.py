@@ -18,7 +18,7 @@ from _recipes import RECIPES, Recipe
 
 from bimetal import datasets
 from bimetal.files import atomic_write
-from bimetal.nn import accuracy, fit_classifier, real_weights
+from bimetal.nn import accuracy, calibrate, fit_classifier, real_weights
 from bimetal.nn.config import Epoch
 
 
@@ -95,6 +95,8 @@ def train_once(recipe: Recipe, seed: int, runs: Path, quick: bool, tune: bool) -
         checkpoint=path.with_suffix(".checkpoint"), resume=True,
     )  # fmt: skip
     with real_weights(model) if recipe.answers_with_real_weights else nullcontext():
+        if recipe.answers_with_real_weights:
+            calibrate(model, x[:10_000])
         measured = accuracy(model, x_test, y_test), accuracy(model, x, y)
     found = {
         "recipe": slug(recipe), "seed": seed, "config": asdict(config),

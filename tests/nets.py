@@ -52,6 +52,14 @@ def plain_cnn() -> nn.Sequential:
     )  # fmt: skip
 
 
+def sequence_net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(8, 6, 3, padding=1), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2),
+        nn.Conv1d(6, 8, 3, padding=2, dilation=2), nn.ReLU(), nn.AvgPool1d(2),
+        nn.Flatten(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 10),
+    )  # fmt: skip
+
+
 def mlp(n_in: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(n_in, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, n_out)
@@ -63,6 +71,12 @@ def digits(n: int = 360) -> CompressData:
     found = load_digits()
     pictures = (found.images[:n] * 15).astype(np.uint8)
     return CompressData.split(pictures, found.target[:n], name="digits")
+
+
+def series(n: int = 360) -> CompressData:
+    """The same digits as sequences of eight steps, each of eight real numbers."""
+    found = load_digits()
+    return CompressData.split(found.images[:n] / 8 - 1, found.target[:n], name="series")
 
 
 def tumours() -> CompressData:

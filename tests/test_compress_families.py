@@ -9,7 +9,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from nets import Branching, ClassStyle, calibrated, digits, disturbed, mlp, plain_cnn, tumours
+from nets import (
+    Branching,
+    ClassStyle,
+    calibrated,
+    digits,
+    disturbed,
+    mlp,
+    plain_cnn,
+    sequence_net,
+    series,
+    tumours,
+)  # fmt: skip
 from safetensors.numpy import load_file
 from torch import nn
 
@@ -29,7 +40,7 @@ from bimetal.compress.runtimes import as_float, exported, onnx_runtime
 from bimetal.compress.storage import coded_arrays, packed
 from bimetal.compress.twin import binary_twin, quantile_cuts
 from bimetal.errors import DataError
-from bimetal.nn import BinaryConv2d, BinaryLinear, ByteConv2d, ByteLinear
+from bimetal.nn import BinaryConv2d, BinaryLayer, BinaryLinear, ByteConv2d, ByteLinear
 from bimetal.runtime import Engine
 
 X = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(3))
@@ -95,6 +106,7 @@ def test_the_deflated_file_shrinks_with_every_share_of_zeros(tmp_path: Path) -> 
 # ---- low rank ---------------------------------------------------------------------------------------
 
 CONVS = (
+    nn.Conv1d(3, 8, 3, stride=2, padding=2, dilation=2),
     nn.Conv2d(3, 8, 3, padding=1),
     nn.Conv2d(4, 5, (5, 3), stride=(2, 1), padding=(1, 2), bias=False),
     nn.Conv2d(2, 6, 3, dilation=(1, 2), padding_mode="circular", padding=1),
@@ -103,8 +115,8 @@ CONVS = (
 
 
 @pytest.mark.parametrize("layer", CONVS)
-def test_a_convolution_of_full_rank_is_the_convolution(layer: nn.Conv2d) -> None:
-    x = torch.randn(2, layer.in_channels, 9, 10)
+def test_a_convolution_of_full_rank_is_the_convolution(layer: nn.Conv1d | nn.Conv2d) -> None:
+    x = torch.randn(2, layer.in_channels, *([9, 10] if isinstance(layer, nn.Conv2d) else [11]))
     torch.testing.assert_close(factors_of(layer, 1.0)(x), layer(x), rtol=1e-4, atol=1e-5)
 
 
@@ -142,6 +154,12 @@ def test_a_share_out_of_range_or_in_vain_is_refused(share: float, why: str) -> N
 
 
 # ---- compact filters, students ----------------------------------------------------------------------
+
+
+def test_convolutions_of_sequences_are_made_compact_too() -> None:
+    model, x = sequence_net(), X[:, 0]
+    for make in (separated, opposite):
+        assert make(model)(x).shape == (4, 10)
 
 
 def test_half_of_the_filters_are_the_other_half_negated() -> None:
@@ -219,16 +237,18 @@ def test_a_grid_has_2_to_8_bits(n_bits: int) -> None:
 
 
 def test_weights_of_few_levels_as_floats_answer_alike() -> None:
-    for model in (on_grid(ClassStyle(), 2), with_binary_weights(ClassStyle())):
-        disturbed(model)
-        plain = as_float(model)
-        torch.testing.assert_close(plain(X), model(X), rtol=1e-4, atol=1e-4)
-        assert not any(isinstance(m, BinaryLinear | BinaryConv2d) for m in plain.modules())
+    for make, x in ((ClassStyle, X), (sequence_net, X[:, 0])):
+        for model in (on_grid(make(), 2), with_binary_weights(make())):
+            disturbed(model)
+            plain = as_float(model)
+            torch.testing.assert_close(plain(x), model(x), rtol=1e-4, atol=1e-4)
+            assert not any(isinstance(m, BinaryLayer) for m in plain.modules())
 
 
-def test_a_binary_layer_of_groups_stays_as_it_is() -> None:
-    model = nn.Sequential(BinaryLinear(8, 4, groups=2))
-    x = torch.randn(3, 8)
+@pytest.mark.parametrize("layer", [BinaryLinear(8, 4, groups=2), BinaryConv2d(1, 2, 3, padding=1)])
+def test_a_binary_layer_that_torch_has_no_like_of_stays_as_it_is(layer: nn.Module) -> None:
+    x = torch.randn(3, 8) if isinstance(layer, BinaryLinear) else X
+    model = nn.Sequential(layer)
     assert torch.equal(as_float(model)(x), model(x))
 
 
@@ -262,7 +282,7 @@ def flat_mlp() -> nn.Sequential:
 
 TWINS = (
     (plain_cnn, digits, 1), (plain_cnn, digits, 2), (ClassStyle, digits, 1), (pooled_cnn, digits, 1),
-    (flat_mlp, digits, 1), (lambda: mlp(30, 2), tumours, 1), (lambda: mlp(30, 2), tumours, 2),
+    (flat_mlp, digits, 1), (sequence_net, series, 1), (sequence_net, series, 2), (lambda: mlp(30, 2), tumours, 1), (lambda: mlp(30, 2), tumours, 2),
 )  # fmt: skip
 
 
@@ -273,7 +293,7 @@ def test_the_engine_answers_as_the_twin_does_in_torch_to_the_last_bit(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     data = data_of()
-    reads: Reads = "bytes" if data.is_pictures else "floats"
+    reads: Reads = "floats" if data.picture_shape is None else "bytes"
     net = calibrated(binary_twin(make(), data, how, width), data.read(data.train.x, reads))
     found = as_program(lambda model: lowered(model, data), net, tmp_path / "net", data)
     ours = answers(net, data, data.test.x, reads).numpy()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from nets import Branching, ClassStyle, disturbed, mlp, plain_cnn
+from nets import Branching, ClassStyle, disturbed, mlp, plain_cnn, sequence_net
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -70,7 +70,7 @@ def depthwise() -> nn.Sequential:
 
 
 MAKERS: tuple[Callable[[], nn.Module], ...] = (
-    plain_cnn, ClassStyle, Branching, depthwise, lambda: mlp(64, 10)
+    plain_cnn, ClassStyle, Branching, depthwise, sequence_net, lambda: mlp(64, 10)
 )  # fmt: skip
 
 
@@ -82,8 +82,8 @@ def test_a_channel_taken_out_is_a_channel_that_nobody_reads(
     torch.manual_seed(1)
     model = disturbed(make())
     kept = kept_channels(model, share)
-    is_cnn = any(isinstance(m, nn.Conv2d) for m in model.modules())
-    x = torch.randn(3, 1, 8, 8) if is_cnn else torch.randn(3, 64)
+    first = next(m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Linear))
+    x = torch.randn(3, *{nn.Conv2d: (1, 8, 8), nn.Conv1d: (8, 8), nn.Linear: (64,)}[type(first)])
     masked = copy.deepcopy(model)
     for chain in chains(model):
         weight = masked.get_submodule(chain.consumer).get_parameter("weight")

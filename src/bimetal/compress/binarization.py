@@ -70,7 +70,8 @@ def binary_candidate(
     """
     base = lesson.model if model is None else model
     net, deploy, reads, what = _binary_net(base, lesson, how, width)
-    seconds = lesson.fit(net, name, is_distilled=is_distilled, reads=reads)
+    rate = 2 * lesson.config.learning_rate
+    seconds = lesson.fit(net, name, learning_rate=rate, is_distilled=is_distilled, reads=reads)
     return Candidate(name, family, f"{note}; {what}", net, deploy, seconds, reads)
 
 
@@ -88,7 +89,7 @@ def _binary_net(
         converted = copy.deepcopy(base)
         binarize_(converted, how, data.floats(data.train.x[:2]))
         return converted, as_packed, "floats", f"inner layers ±1, run by torch, as {error}"
-    reads: Reads = "bytes" if data.is_pictures else "floats"
+    reads: Reads = "floats" if data.picture_shape is None else "bytes"
     deploy = partial(as_program, partial(lowered, data=data))
     return net, deploy, reads, "weights and activations ±1, first and last weights of 8 bits"
 
@@ -103,14 +104,15 @@ def lowered(net: nn.Module, data: CompressData) -> Program:
 
     Examples
     --------
-    >>> data = CompressData.split(torch.randn(100, 4), torch.arange(100) % 3)
+    >>> rows = np.random.default_rng(0).normal(size=(100, 4))
+    >>> data = CompressData.split(rows, np.arange(100) % 3)
     >>> twin = binary_twin(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), data, "binarynet")
     >>> [type(op).__name__ for op in lowered(twin.eval(), data).ops]
     ['Encode', 'Dense', 'Readout', 'Link']
     """
-    if data.is_pictures:
-        return lower_cnn(net, image=data.sample_shape)  # type: ignore[arg-type]
-    return _lowered_row(net, data.sample_shape[0])
+    if data.picture_shape is None:
+        return _lowered_row(net, data.sample_shape[0])
+    return lower_cnn(net, image=data.picture_shape)
 
 
 def _lowered_row(net: nn.Module, n_features: int) -> Program:

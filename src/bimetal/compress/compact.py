@@ -19,6 +19,7 @@ from bimetal.compress.graph import put
 from bimetal.compress.lesson import Lesson
 from bimetal.compress.result import Candidate
 from bimetal.errors import DataError
+from bimetal.nn.scales import per_channel
 
 __all__ = ["OppositePairs", "opposite", "opposite_pairs", "separable", "separated"]
 
@@ -30,7 +31,7 @@ class OppositePairs(nn.Module):
 
     Parameters
     ----------
-    conv : torch.nn.Conv2d
+    conv : torch.nn.Conv1d or torch.nn.Conv2d
         The convolution in whose place it stands; with an even number of output channels.
 
     Examples
@@ -41,15 +42,15 @@ class OppositePairs(nn.Module):
     True
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: Any) -> None:
         super().__init__()
         self.conv = _like(conv, conv.in_channels, conv.out_channels // 2, bias=False)
         self.bias = nn.Parameter(torch.zeros(conv.out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n_rows, n_in, height, width) to (n_rows, n_out, new height, new width)."""
+        """Map (n_rows, n_in, ...) to (n_rows, n_out, ...)."""
         half = self.conv(x)
-        return torch.cat([half, -half], 1) + self.bias.view(-1, 1, 1)
+        return torch.cat([half, -half], 1) + per_channel(self.bias, half)
 
 
 def separable(lesson: Lesson) -> Iterator[Candidate]:
@@ -81,12 +82,13 @@ def separated(model: nn.Module) -> nn.Module:
     (1168, 232)
     """
 
-    def replace(conv: nn.Conv2d) -> nn.Module | None:
+    def replace(conv: Any) -> nn.Module | None:
         if conv.in_channels == 1 or max(conv.kernel_size) == 1:
             return None
         n = conv.in_channels
         depthwise = _like(conv, n, n, bias=False, groups=n)
-        norm, pointwise = nn.BatchNorm2d(n), nn.Conv2d(n, conv.out_channels, 1)
+        norm = nn.BatchNorm2d(n) if isinstance(conv, nn.Conv2d) else nn.BatchNorm1d(n)
+        pointwise = type(conv)(n, conv.out_channels, 1)
         return nn.Sequential(depthwise, norm, nn.ReLU(), pointwise)
 
     return _replaced(model, replace, "of several channels and pixels")
@@ -123,11 +125,11 @@ def _distilled(
 
 
 def _replaced(
-    model: nn.Module, replace: Callable[[nn.Conv2d], nn.Module | None], which: str
+    model: nn.Module, replace: Callable[[Any], nn.Module | None], which: str
 ) -> nn.Module:
     changed, n_changed = copy.deepcopy(model), 0
     for name, layer in list(model.named_modules()):
-        if not name or not isinstance(layer, nn.Conv2d) or layer.groups > 1:
+        if not name or type(layer) not in (nn.Conv1d, nn.Conv2d) or layer.groups != 1:
             continue
         made = replace(layer)
         if made is not None:
@@ -138,8 +140,9 @@ def _replaced(
     return changed
 
 
-def _like(conv: Any, n_in: int, n_out: int, *, bias: bool, groups: int = 1) -> nn.Conv2d:
-    return nn.Conv2d(
+def _like(conv: Any, n_in: int, n_out: int, *, bias: bool, groups: int = 1) -> nn.Module:
+    made: nn.Module = type(conv)(
         n_in, n_out, conv.kernel_size, conv.stride, conv.padding, conv.dilation, groups, bias,
         conv.padding_mode,
     )  # fmt: skip
+    return made

@@ -45,8 +45,9 @@ class CompressData:
     Attributes
     ----------
     train, valid, test : Part
-        The rows: uint8 or float32 of shape (n_rows, n_features), or (n_rows, channels, height, width)
-        for pictures, and labels from 0.
+        The rows, and labels from 0. Rows are uint8 or float32 of shape (n_rows, n_features),
+        (n_rows, channels, length) for sequences, or (n_rows, channels, height, width) for pictures;
+        uint8 of three axes are grey pictures.
     name : str
         What tables and pages call it.
 
@@ -130,9 +131,12 @@ class CompressData:
         return tuple(self.train.x.shape[1:])
 
     @property
-    def is_pictures(self) -> bool:
-        """Whether a row is (channels, height, width)."""
-        return len(self.sample_shape) == 3
+    def picture_shape(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of a row; a sequence is one pixel high; None for features."""
+        channels, *size = self.sample_shape
+        if len(size) not in (1, 2):
+            return None
+        return channels, size[0] if len(size) == 2 else 1, size[-1]
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -147,10 +151,11 @@ class CompressData:
 
     def bytes(self, x: Tensor) -> Tensor:
         """Return pictures as whole numbers of 0 to 255, in float32, as a Program reads them."""
-        if x.dtype == torch.uint8:
-            return x.float()
-        low, high = self.span
-        return ((x - low) * (255 / (high - low or 1.0))).round().clamp(0, 255)
+        if x.dtype != torch.uint8:
+            low, high = self.span
+            x = ((x - low) * (255 / (high - low or 1.0))).round().clamp(0, 255)
+        shape = self.picture_shape or self.sample_shape
+        return x.float().view(len(x), *shape)
 
     def read(self, x: Tensor, reads: Reads) -> Tensor:
         """Return rows in one of the two ways above."""

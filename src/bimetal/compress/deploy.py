@@ -150,7 +150,7 @@ def _floats(data: CompressData) -> Callable[[Tensor], Floats]:
 
 def _raw_rows(data: CompressData, x: Tensor) -> Floats:
     """Return rows as a Program reads them: features as they are, pictures as bytes, channels last."""
-    if not data.is_pictures:
+    if data.picture_shape is None:
         return data.floats(x).contiguous().numpy()
     pictures = data.bytes(x).permute(0, 2, 3, 1).flatten(1).contiguous()
     rows: Floats = pictures.numpy()

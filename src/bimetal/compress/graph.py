@@ -32,8 +32,11 @@ ACTIVATIONS = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus,
     nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh,
 )  # fmt: skip
-POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d)
+POOLS = (
+    nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.MaxPool2d, nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d,
+)  # fmt: skip
+NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 FUNCTIONS: Mapping[Any, type[nn.Module]] = {
     functional.relu: nn.ReLU, torch.relu: nn.ReLU, functional.relu6: nn.ReLU6, functional.gelu: nn.GELU,
@@ -42,7 +45,8 @@ FUNCTIONS: Mapping[Any, type[nn.Module]] = {
     torch.sigmoid: nn.Sigmoid, functional.sigmoid: nn.Sigmoid, functional.dropout: nn.Dropout,
     functional.max_pool2d: nn.MaxPool2d, torch.max_pool2d: nn.MaxPool2d,
     functional.avg_pool2d: nn.AvgPool2d, functional.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
-    torch.flatten: nn.Flatten,
+    functional.max_pool1d: nn.MaxPool1d, functional.avg_pool1d: nn.AvgPool1d,
+    functional.adaptive_avg_pool1d: nn.AdaptiveAvgPool1d, torch.flatten: nn.Flatten,
 }  # fmt: skip
 """Functions and the layers that do the same; where arguments count, they have the same names."""
 METHODS: Mapping[str, type[nn.Module]] = {
@@ -57,7 +61,7 @@ class Chain:
     Attributes
     ----------
     producer : str
-        The layer that makes them, `torch.nn.Conv2d` or `torch.nn.Linear`.
+        The layer that makes them: `torch.nn.Linear`, `torch.nn.Conv1d` or `torch.nn.Conv2d`.
     between : tuple of str
         Norms, slopes and depthwise convolutions on the way, which have numbers for each channel.
     consumer : str
@@ -178,7 +182,7 @@ def _called_once(graph: fx.Graph) -> set[str]:
 
 
 def _is_plain(layer: nn.Module | None) -> bool:
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
         return layer.groups == 1
     return isinstance(layer, nn.Linear)
 
@@ -205,12 +209,12 @@ def _followed(node: fx.Node, modules: Mapping[str, nn.Module], once: set[str]) -
             return []
 
 
-def _n_outputs(layer: Any) -> int:
-    return int(layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features)
+def _n_outputs(layer: nn.Module) -> int:
+    return len(layer.get_parameter("weight"))
 
 
 def _has_numbers_a_channel(layer: nn.Module, n: int) -> bool:
-    if isinstance(layer, nn.Conv2d):  # depthwise
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):  # depthwise
         return layer.groups == layer.in_channels == layer.out_channels == n
     if isinstance(layer, nn.PReLU):
         return layer.num_parameters == n > 1
@@ -282,7 +286,7 @@ def _with_outputs(layer: nn.Module, rows: Tensor) -> nn.Module:
     match small:
         case nn.Linear():
             small.out_features = n
-        case nn.Conv2d():
+        case nn.Conv1d() | nn.Conv2d():
             small.out_channels = n
             if small.groups > 1:
                 small.in_channels = small.groups = n
@@ -302,7 +306,7 @@ def _with_inputs(layer: nn.Module, rows: Tensor, chain: Chain) -> nn.Module:
     match small:
         case nn.Linear():
             small.in_features = len(columns)
-        case nn.Conv2d():
+        case nn.Conv1d() | nn.Conv2d():
             small.in_channels = len(columns)
     return small
 

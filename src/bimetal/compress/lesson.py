@@ -40,7 +40,8 @@ class CompressConfig:
     batch_size : int
         Rows a step, at least 2.
     learning_rate : float
-        Of a model trained from the start; fine-tuning goes at a quarter of it.
+        Of a model trained from the start, above 0. Fine-tuning goes at a quarter of it, and binary
+        nets at twice: their latent weights have to cross zero before anything changes.
     seed : int
         Of batches and of new weights.
     is_quick : bool
@@ -54,7 +55,7 @@ class CompressConfig:
 
     epochs: int = 12
     batch_size: int = 128
-    learning_rate: float = 2e-3
+    learning_rate: float = 5e-3
     seed: int = 0
     is_quick: bool = False
 

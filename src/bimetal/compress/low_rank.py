@@ -1,6 +1,7 @@
 """Low-rank factorisation: a layer replaced by two thinner ones, from its singular values.
 
-A linear layer W ≈ (U √S)(√S Vᵀ) becomes two. A k×k convolution becomes a column of k×1 and a row of
+A linear layer W ≈ (U √S)(√S Vᵀ) becomes two; a convolution of sequences one of fewer channels and a
+mixing of them. A k×k convolution becomes a column of k×1 and a row of
 1×k (Jaderberg et al. 2014, arXiv:1405.3866; in closed form by the singular values of the weights laid
 out as (n_in · k) × (n_out · k): Tai et al. 2016, arXiv:1511.06067). The rank keeps a share of the
 energy, the sum of squared singular values.
@@ -89,7 +90,7 @@ def rank_of(singular: Tensor, share: float) -> int:
 
 @torch.no_grad()
 def factors_of(layer: Any, share: float) -> nn.Sequential:
-    """Return two layers in place of a `torch.nn.Linear` or `torch.nn.Conv2d`.
+    """Return two layers in place of a `torch.nn.Linear`, `torch.nn.Conv1d` or `torch.nn.Conv2d`.
 
     Examples
     --------
@@ -103,6 +104,10 @@ def factors_of(layer: Any, share: float) -> nn.Sequential:
         left, right = _split(layer.weight, share)
         first: Any = nn.Linear(layer.in_features, len(right), bias=False)
         second: Any = nn.Linear(len(right), layer.out_features, bias=layer.bias is not None)
+    elif isinstance(layer, nn.Conv1d):
+        left, right = _split(layer.weight.flatten(1), share)
+        left, right = left[:, :, None], right.view(-1, *layer.weight.shape[1:])
+        first, second = _few_and_mixed(layer, len(right))
     else:
         n_out, n_in, down, across = layer.weight.shape
         laid = layer.weight.permute(0, 3, 1, 2).reshape(n_out * across, n_in * down)
@@ -125,6 +130,14 @@ def _split(matrix: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return (u[:, :rank] * root).float(), (root[:, None] * v[:rank]).float()
 
 
+def _few_and_mixed(conv: Any, rank: int) -> tuple[nn.Conv1d, nn.Conv1d]:
+    first = nn.Conv1d(
+        conv.in_channels, rank, conv.kernel_size, conv.stride, conv.padding, conv.dilation,
+        bias=False, padding_mode=conv.padding_mode,
+    )  # fmt: skip
+    return first, nn.Conv1d(rank, conv.out_channels, 1, bias=conv.bias is not None)
+
+
 def _column_and_row(conv: nn.Conv2d, rank: int) -> tuple[nn.Conv2d, nn.Conv2d]:
     (down, across), stride, dilation = conv.kernel_size, conv.stride, conv.dilation
     padding: Any = conv.padding
@@ -140,7 +153,7 @@ def _column_and_row(conv: nn.Conv2d, rank: int) -> tuple[nn.Conv2d, nn.Conv2d]:
 
 
 def _can_be_split(layer: nn.Module) -> bool:
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
         return layer.groups == 1 and not isinstance(layer.padding, str)
     return type(layer) is nn.Linear
 

@@ -61,7 +61,7 @@ def one_bit(lesson: Lesson) -> Iterator[Candidate]:
     """Weights of 1 bit, real activations: BinaryConnect."""
     name = "1 bit weights"
     model = with_binary_weights(lesson.copy())
-    seconds = lesson.fit(model, name)
+    seconds = lesson.fit(model, name, learning_rate=2 * lesson.config.learning_rate)
     note = "all weights ±1 and a learned scale an output, real activations (BinaryConnect)"
     yield Candidate(name, FAMILY, note, model, as_codes, seconds)
 

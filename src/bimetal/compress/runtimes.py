@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch.nn.utils import parametrize
 from bimetal.compress.graph import put
 from bimetal.errors import MissingExtraError
 from bimetal.nn import BinaryConv2d, BinaryLinear
+from bimetal.nn.sequence import BinaryConv1d
 from bimetal.program import Program
 from bimetal.runtime import Engine
 
@@ -170,21 +171,29 @@ def _unparametrized(module: Any) -> nn.Module:
     return plain  # type: ignore[no-any-return]
 
 
-def _is_one_product(module: nn.Module) -> TypeGuard[BinaryLinear | BinaryConv2d]:
-    is_linear = isinstance(module, BinaryLinear) and module.groups == 1
-    return is_linear or isinstance(module, BinaryConv2d)
+def _is_one_product(module: nn.Module) -> bool:
+    """Tell whether a binary layer is a product with real numbers that torch's own layer has, too."""
+    match module:
+        case BinaryLinear():
+            return module.groups == 1
+        case BinaryConv1d():
+            left, right = module.padding
+            return left == right and (left == 0 or module.pad_value == 0)
+        case BinaryConv2d():
+            return module.padding == (0, 0) or module.pad_value == 0
+    return False
 
 
 @torch.no_grad()
-def _float_layer(layer: BinaryLinear | BinaryConv2d) -> nn.Module:
-    signs = layer.binary_weight
-    if isinstance(layer, BinaryConv2d):
-        made: nn.Module = nn.Conv2d(
-            layer.n_in, layer.n_out, layer.kernel_size, layer.stride, layer.padding, layer.dilation,
-            layer.groups, bias=False,
-        )  # fmt: skip
+def _float_layer(layer: Any) -> nn.Module:
+    signs = layer.binary_weight[0] if isinstance(layer, BinaryLinear) else layer.binary_weight
+    if isinstance(layer, BinaryLinear):
+        made: nn.Module = nn.Linear(layer.n_in, layer.n_out, bias=False)
     else:
-        made, signs = nn.Linear(layer.n_in, layer.n_out, bias=False), signs[0]
+        kind = nn.Conv1d if isinstance(layer, BinaryConv1d) else nn.Conv2d
+        padding = layer.padding[0] if isinstance(layer, BinaryConv1d) else layer.padding
+        sizes = (layer.kernel_size, layer.stride, padding, layer.dilation, layer.groups)
+        made = kind(layer.n_in, layer.n_out, *sizes, bias=False)
     alpha = torch.ones(len(signs)) if layer.alpha is None else layer.alpha
     made.get_parameter("weight").copy_(signs * alpha.view(-1, *[1] * (signs.ndim - 1)))
     return made

@@ -97,7 +97,8 @@ def binary_twin(
 ) -> nn.Sequential:
     """Return a binary net of the layers of a model, untrained but for the signs of its weights.
 
-    It reads bytes where rows are pictures, else floats.
+    It reads bytes where rows are pictures (or sequences, which become pictures of one line), else
+    floats.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def binary_twin(
     surrogate = rule.activations or "clipped"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        steps = _widened([layer for _, layer in straight(model)], width)
+        steps = _widened([_on_pictures(layer) for _, layer in straight(model)], width)
         net = nn.Sequential(*_arranged(steps, data, surrogate))
         if any(isinstance(m, WEIGHTED) for m in net):
             # thresholds give ±1 already, so the first layer reads its input as it is
@@ -172,6 +173,38 @@ def _segments(steps: Sequence[nn.Module]) -> tuple[list[nn.Module], list[Segment
     return before, segments
 
 
+def _on_pictures(step: Any) -> nn.Module:
+    """Return a copy of a layer, one on sequences as one on pictures of one line."""
+    match step:
+        case nn.Conv1d():
+            return _conv_of_one_line(step)
+        case nn.MaxPool1d():
+            sizes = (step.kernel_size, step.stride, step.padding, step.dilation)
+            kernel, stride, padding, dilation = map(_one, sizes)
+            return nn.MaxPool2d((1, kernel), (1, stride), (0, padding), (1, dilation))
+        case nn.AvgPool1d():
+            kernel, stride, padding = map(_one, (step.kernel_size, step.stride, step.padding))
+            return nn.AvgPool2d((1, kernel), (1, stride), (0, padding))
+        case nn.AdaptiveAvgPool1d():
+            return nn.AdaptiveAvgPool2d((1, _one(step.output_size)))
+    return copy.deepcopy(step)  # type: ignore[no-any-return]
+
+
+def _conv_of_one_line(conv: Any) -> nn.Module:
+    if isinstance(conv.padding, str):
+        raise DataError(f"padding '{conv.padding}' of a Conv1d should be given in numbers")
+    made = nn.Conv2d(
+        conv.in_channels, conv.out_channels, (1, *conv.kernel_size), (1, *conv.stride),
+        (0, *conv.padding), (1, *conv.dilation), conv.groups, padding_mode=conv.padding_mode,
+    )  # fmt: skip
+    made.weight = nn.Parameter(conv.weight.detach().unsqueeze(2).clone())
+    return made
+
+
+def _one(size: Any) -> int:
+    return int(size if isinstance(size, int) else size[0])
+
+
 def _keeps_bits(step: nn.Module) -> bool:
     return not isinstance(step, AVERAGES)
 
@@ -180,12 +213,12 @@ def _entrance(
     before: list[nn.Module], layer: Any, data: CompressData
 ) -> tuple[list[nn.Module], nn.Module]:
     """Return what makes bits of a row, and the first layer with weights."""
-    if isinstance(layer, nn.Conv2d) and data.is_pictures and not before:
+    if isinstance(layer, nn.Conv2d) and data.picture_shape and not before:
         low, high = data.span
         mean = min(1.0, max(0.0, -low / (high - low)))
         sizes = [mean] * layer.in_channels, [1 / (high - low)] * layer.in_channels
         return [], ByteConv2d.from_conv(_without_bias(layer), *sizes)
-    if isinstance(layer, nn.Linear) and data.is_pictures and _flattens(before):
+    if isinstance(layer, nn.Linear) and data.picture_shape and _flattens(before):
         wide = nn.Linear(N_LEVELS * layer.in_features, layer.out_features, bias=False)
         return [Thermometer(N_LEVELS), *before], wide
     if isinstance(layer, nn.Linear) and len(data.sample_shape) == 1 and not before:
@@ -221,9 +254,9 @@ def _without_bias(layer: Any) -> Any:
 
 
 def _widened(steps: Sequence[Any], factor: int) -> list[nn.Module]:
-    """Return the layers with `factor` times the inner channels and new weights, or copies at 1."""
+    """Return the layers with `factor` times the inner channels and new weights, or as they are at 1."""
     if factor == 1:
-        return [copy.deepcopy(step) for step in steps]
+        return list(steps)
     weighted = [step for step in steps if isinstance(step, WEIGHTED)]
     made: list[nn.Module] = []
     for step in steps:

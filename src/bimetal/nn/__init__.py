@@ -7,6 +7,7 @@ from bimetal.nn.attention import BinaryAttention
 from bimetal.nn.binarizers import BINARIZERS, Binarizer, binarizer
 from bimetal.nn.blocks import BinaryMLP
 from bimetal.nn.bytes import ByteConv2d, ByteLinear
+from bimetal.nn.calibration import calibrate
 from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.conv import BinaryConv2d, BitPlanes, Thermometer
 from bimetal.nn.convert import Conversion, LayerChange, binarize_
@@ -118,6 +119,7 @@ __all__ = [
     "binarize_",
     "binarizer",
     "binary_layers",
+    "calibrate",
     "causal",
     "clip_latent",
     "distillation",

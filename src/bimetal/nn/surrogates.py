@@ -126,7 +126,7 @@ def clipped_weights(x: Tensor) -> Tensor:
 def _straight_for_weights(grad: Tensor, x: Tensor) -> Tensor:
     if x.device.type == "cpu" and x.numel():
         low, high = torch.aminmax(x)  # reading is a third of the work of masking
-        if -1 <= low and high <= 1:
+        if low >= -1 and high <= 1:
             return grad
     return _FUSED[clipped](grad, x)
 

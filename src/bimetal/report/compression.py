@@ -80,8 +80,8 @@ def compression_remarks(study: Study) -> list[str]:
         "lie that close.",
         "To choose a model, go by the validation column; to say how good the one chosen is, by the test "
         "column. Whoever chooses by test rows overstates what he chose.",
-        "Everything was trained with the same settings and one seed; a method with its own schedule may do "
-        "better than here.",
+        "Everything was trained on the same terms, stated below, and with one seed; a method with a schedule "
+        "of its own may do better than here.",
     ]
     said += [_speed(study), _differing(study)]
     if study.was_interrupted:

@@ -17,7 +17,8 @@ From there it is three lines to a file::
 To add a net, write a function in the file of its family and its name in `NETS`.
 """
 
-from bimetal.zoo.base import Net, calibrate
+from bimetal.nn import calibrate
+from bimetal.zoo.base import Net
 from bimetal.zoo.catalog import NETS, Architecture
 from bimetal.zoo.classic import alexnet, vgg16
 from bimetal.zoo.mlps import binaryconnect_mlp, binarynet_mlp, finn_mlp, xnor_mlp

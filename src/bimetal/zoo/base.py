@@ -1,22 +1,15 @@
-"""What all nets of the zoo share: they know the shape of what they read, and can be calibrated.
-
-A net of random weights answers much the same for every input unless its norms fit the sums they
-get, so `calibrate` is what makes an untrained net a fair test of lowering.
-"""
+"""What all nets of the zoo share: they know the shape of what they read."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bimetal.errors import DataError
-from bimetal.nn.activations import Bytes
 
-__all__ = ["Net", "calibrate", "check_sizes", "scaled", "seeded", "size_after"]
-
-Norm = nn.BatchNorm1d | nn.BatchNorm2d
+__all__ = ["Net", "check_sizes", "scaled", "seeded", "size_after"]
 
 
 class Net(nn.Sequential):
@@ -114,56 +107,3 @@ def size_after(name: str, size: Callable[[int], int], image_size: int) -> int:
         least = next(n for n in range(1, 1000) if size(n) >= 1)
         raise DataError(f"{name} needs an image_size of at least {least}, got {image_size}")
     return left
-
-
-@torch.no_grad()
-def calibrate(net: Net, images: Tensor | None = None, seed: int = 0) -> None:
-    """Set the statistics of all batch norms, and the ranges of all `Bytes`, to those of some inputs.
-
-    A net with random weights answers much the same for every input unless its norms fit the sums
-    they get. Nets of the zoo begin with statistics that fit independent random bits; this fits them
-    to real inputs instead, as an epoch of training would.
-
-    Parameters
-    ----------
-    net : Net
-        Binary or not; changed in place.
-    images : torch.Tensor, optional
-        (n_rows, *net.image_shape) of 0 to 255, two rows at least; by default eight of noise.
-    seed : int, default 0
-        Of the noise.
-
-    Raises
-    ------
-    DataError
-        When there are fewer than two inputs.
-
-    Examples
-    --------
-    >>> net = Net([nn.Flatten(), nn.BatchNorm1d(4)], [], (1, 2, 2))
-    >>> calibrate(net)
-    >>> bool(net.features[1].running_mean.min() > 50)
-    True
-    """
-    if images is None:
-        generator = torch.Generator().manual_seed(seed)
-        images = torch.randint(0, 256, (8, *net.image_shape), generator=generator).float()
-    if len(images) < 2:
-        raise DataError(f"statistics need two pictures at least, got {len(images)}")
-    norms = [m for m in net.modules() if isinstance(m, Norm)]
-    ranges = [m for m in net.modules() if isinstance(m, Bytes) and m.momentum is not None]
-    modes = {m: m.training for m in net.modules()}
-    momenta = [norm.momentum for norm in norms]
-    net.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over batches, here of one
-        norm.train()
-    for each in ranges:
-        each.n_batches.zero_()
-        each.train()
-    net(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for module, mode in modes.items():
-        module.training = mode
