@@ -56,15 +56,15 @@ def _finn(width: int, published: float, config: TrainConfig, n_seeds: int, drop:
 
 
 def _connect(
-    data: str, stochastic: bool, published: float | None, bar: float, n: int, epochs: int = 30
+    data: str, stochastic: bool, width: int, published: float | None, bar: float, epochs: int
 ) -> Recipe:
     kind = "stochastic" if stochastic else "deterministic"
     return Recipe(
-        f"BinaryConnect, {kind}, 3 × 1024", data,
-        lambda seed: zoo.binaryconnect_mlp((1024,) * 3, stochastic=stochastic, seed=seed),
+        f"BinaryConnect, {kind}, 3 × {width}", data,
+        lambda seed: zoo.binaryconnect_mlp((width,) * 3, stochastic=stochastic, seed=seed),
         _config(epochs, 1e-3, 200, optimizer="adam_glorot"), published=published, error_bar=bar,
         published_epochs=1000 if published else None, source=COURBARIAUX if published else "",
-        n_train=50_000, n_seeds=n, answers_with_real_weights=stochastic,
+        n_train=50_000, n_seeds=1, answers_with_real_weights=stochastic,
     )  # fmt: skip
 
 
@@ -78,11 +78,11 @@ def _binarynet(data: str, width: int, published: float | None, n: int, epochs: i
     )  # fmt: skip
 
 
-def _xnor(data: str, n: int, epochs: int = 30) -> Recipe:
+def _xnor(data: str, width: int, epochs: int) -> Recipe:
     return Recipe(
-        "XNOR-Net MLP, 3 × 1024", data,
-        lambda seed: zoo.xnor_mlp((1024,) * 3, dropout=0.1, seed=seed), _config(epochs, 3e-3, 200),
-        "cross_entropy", n_train=50_000, n_seeds=n, remark="no published figure known to us",
+        f"XNOR-Net MLP, 3 × {width}", data,
+        lambda seed: zoo.xnor_mlp((width,) * 3, dropout=0.1, seed=seed), _config(epochs, 3e-3, 200),
+        "cross_entropy", n_train=50_000, n_seeds=1, remark="no published figure known to us",
     )  # fmt: skip
 
 
@@ -97,28 +97,28 @@ def _lenet(data: str, epochs: int, published: float | None, n: int) -> Recipe:
 
 RECIPES: tuple[Recipe, ...] = (
     _finn(64, 93.17, _config(50, 0.02), 3, 0.05),
-    _finn(256, 97.81, _config(100, 0.01), 3, 0.1),
-    _finn(1024, 98.88, _config(50, 0.005, 200), 1, 0.2),
-    _connect("mnist", False, 98.71, 0.08, 1),
-    _connect("mnist", True, 98.82, 0.04, 1, 60),
+    _finn(256, 97.81, _config(100, 0.01), 2, 0.1),
+    _finn(1024, 98.88, _config(40, 0.005, 200), 1, 0.2),
+    _connect("mnist", False, 1024, 98.71, 0.08, 30),
+    _connect("mnist", True, 1024, 98.82, 0.04, 45),
     _binarynet("mnist", 2048, 98.60, 1),
-    _xnor("mnist", 1),
+    _xnor("mnist", 1024, 20),
     _lenet("mnist", 6, 99.23, 3),
-    _connect("fashion_mnist", False, None, 0, 1, 15),
-    _connect("fashion_mnist", True, None, 0, 1, 15),
-    _binarynet("fashion_mnist", 1024, None, 1, 20),
-    _xnor("fashion_mnist", 1, 20),
-    _lenet("fashion_mnist", 12, None, 1),
+    _connect("fashion_mnist", False, 512, None, 0, 10),
+    _connect("fashion_mnist", True, 512, None, 0, 10),
+    _binarynet("fashion_mnist", 512, None, 1, 10),
+    _xnor("fashion_mnist", 512, 10),
+    _lenet("fashion_mnist", 8, None, 1),
     Recipe(
         "BinaryNet VGG, a quarter as wide", "cifar10_subset",
         lambda seed: zoo.vgg_small(width=0.25, dense=(256,), last="8bit", seed=seed),
-        _config(40, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
+        _config(30, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
         remark="10,000 training and 1,000 test pictures: a subset",
     ),
     Recipe(
         "ReActNet-18, a quarter as wide", "cifar10_subset",
         lambda seed: zoo.react18(10, 32, width=0.25, stem="cifar", seed=seed),
-        _config(40, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
+        _config(30, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
         remark="10,000 training and 1,000 test pictures: a subset",
     ),
 )  # fmt: skip

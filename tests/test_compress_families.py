@@ -35,7 +35,7 @@ from bimetal.compress.grid import Grid, on_grid
 from bimetal.compress.lesson import answers
 from bimetal.compress.low_rank import factorized, factors_of, rank_of
 from bimetal.compress.pruning import masked, unmasked, weights_pruned
-from bimetal.compress.quantization import with_binary_weights
+from bimetal.compress.quantization import in_bytes, with_binary_weights
 from bimetal.compress.runtimes import as_float, exported, onnx_runtime
 from bimetal.compress.storage import coded_arrays, packed
 from bimetal.compress.twin import binary_twin, quantile_cuts
@@ -302,6 +302,28 @@ def test_the_engine_answers_as_the_twin_does_in_torch_to_the_last_bit(
     np.testing.assert_array_equal(start(rows)(), ours)
     np.testing.assert_array_equal(reference.run(lowered(net, data), rows[:5]), ours[:5])
     assert len(np.unique(ours, axis=0)) > 5
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.5])
+def test_binary_weights_with_byte_activations_answer_nearly_as_with_real_ones(shift: float) -> None:
+    data = digits()
+    if shift:  # real numbers around 0 in place of bytes
+        parts = (Part(x.float() / 51 - shift, y) for x, y in (data.train, data.valid, data.test))
+        data = CompressData(*parts)
+    net = with_binary_weights(plain_cnn()).eval()
+    real = answers(net, data, data.test.x)
+    found = answers(in_bytes(net, data), data, data.test.x, "bytes")
+    assert float((real - found).abs().max() / real.abs().max()) < 0.05
+
+
+def test_only_pictures_and_rows_of_layers_have_byte_activations() -> None:
+    for model, data in (
+        (mlp(30, 2), tumours()),
+        (sequence_net(), series()),
+        (Branching(), digits()),
+    ):
+        with pytest.raises(DataError, match=r"pictures here|no straight row"):
+            in_bytes(with_binary_weights(model), data)
 
 
 def test_a_twin_begins_with_the_signs_of_the_users_weights() -> None:

@@ -13,6 +13,7 @@ from torch.nn.functional import conv2d, pad
 from bimetal.errors import DataError
 from bimetal.nn import (
     SURROGATES,
+    BinaryConv1d,
     BinaryConv2d,
     BitPlanes,
     ByteConv2d,
@@ -78,6 +79,28 @@ def test_a_binary_convolution_is_a_convolution_with_the_signs_of_its_weights(
         groups,
     )  # fmt: skip
     assert torch.equal(layer(x), expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (BinaryConv2d(2, 5, 3, padding=1, binarizer="bi_real"), (2, 5, 5)),
+        (BinaryConv1d(2, 5, 3, padding=1, binarizer="bi_real"), (2, 5)),
+    ],
+)
+def test_a_picture_or_sequence_alone_is_answered_as_in_a_batch(
+    layer: nn.Module, shape: tuple[int, ...]
+) -> None:
+    x = torch.randn(shape)  # as many places as channels: a scale on the wrong axis would fit
+    torch.testing.assert_close(layer(x), layer(x[None])[0])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(BinaryConv2d(2, 4, 1), (1, 3, 5, 5)), (BinaryConv1d(2, 4, 1), (1, 3, 5))]
+)
+def test_an_input_of_other_channels_is_refused(layer: nn.Module, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"reads 2 channels, got an input of shape \(1, 3, 5"):
+        layer(torch.ones(shape))
 
 
 def test_the_edge_is_minus_one_unless_said_otherwise() -> None:
@@ -292,6 +315,8 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: BinaryConv2d(3, 4, 3, stride=(1, 0)), "stride must be at least 1"),
     (lambda: BinaryConv2d(3, 4, 3, dilation=0), "dilation must be at least 1"),
     (lambda: BinaryConv2d(3, 4, 3, padding=-1), "padding must be at least 0"),
+    (lambda: BinaryConv2d(3, 4, 3, padding="same"), "one down and one right, got 'same'"),  # type: ignore[arg-type]
+    (lambda: BinaryConv2d(3, 4, (3, 3, 3)), "one down and one right"),  # type: ignore[arg-type]
     (lambda: BinaryConv2d(3, 4, 3, pad_value=2), "pad_value must be -1, 0 or 1, got 2"),
     (lambda: BinaryConv2d(3, 4, 3, binarizer="none"), "binarizer must be"),
     (lambda: Thermometer(0), "1 to 254 levels, got 0"),

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bimetal.errors import DataError
-from bimetal.nn import distributed
+from bimetal.nn import Bytes, ShiftBatchNorm1d, distributed
 
 SCRIPT = Path(__file__).with_name("launched_training.py")
 LAUNCHER = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -33,6 +33,11 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     for name, tensor in one["state"].items():
         # 21 steps of Adam at 1e-3 move a weight by up to 0.02; floats added in another order, by 1e-4
         torch.testing.assert_close(two["state"][name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+    one, two = (
+        torch.load(tmp_path / f"{n}.pt.statistics", weights_only=True) for n in ("one", "two")
+    )
+    for name, tensor in one.items():  # every layer that looks at a batch sees the whole of it
+        torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_alone_every_function_does_nothing() -> None:
@@ -59,7 +64,8 @@ def test_a_norm_over_all_batches_is_refused() -> None:
 
 
 def test_norms_are_themselves_again_afterwards() -> None:
-    model = nn.Sequential(nn.BatchNorm1d(2))
+    model = nn.Sequential(nn.BatchNorm1d(2), ShiftBatchNorm1d(2), Bytes(momentum=0.1))
+    before = [set(vars(layer)) for layer in model]
     with distributed.synchronized_norms(model):
-        assert "forward" in vars(model[0])
-    assert "forward" not in vars(model[0])
+        assert all(set(vars(layer)) > names for layer, names in zip(model, before, strict=True))
+    assert [set(vars(layer)) for layer in model] == before

@@ -95,11 +95,36 @@ def test_prediction_leaves_the_modes_as_they_were_and_batches_do_not_matter() ->
         (X, Y - 1, {}, "counted from 0, got -1"),
         (X, Y, {"loss": "hinge"}, r"loss must be one of \['cross_entropy', 'squared_hinge'\], got 'hinge'"),
         (X, Y, {"valid": (X, Y[:3])}, "one class"),
+        (X, Y, {"valid": (X[:0], Y[:0])}, "no rows were given"),
+        (X, Y + 1, {}, r"shape \(n_rows, 4\) or more expected, .* the model makes \(32, 3\)"),
+        (X, Y, {"teacher": nn.Linear(6, 3), "teacher_weight": 2.0}, "from 0 to 1, got 2.0"),
     ],
 )  # fmt: skip
 def test_rows_and_classes_that_do_not_fit_are_refused(x, y, more, message: str) -> None:
     with pytest.raises(DataError, match=message):
         fit_classifier(net(), x, y, CONFIG, **more)
+
+
+def test_a_model_without_parameters_is_refused() -> None:
+    with pytest.raises(DataError, match="Sign has no parameters"):
+        fit_classifier(Sign(), X, Y, CONFIG)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_model_reads_rows_in_its_own_type(dtype: torch.dtype) -> None:
+    model = net().to(dtype)
+    fit_classifier(model, X, Y, TrainConfig(2, 32))
+    assert predict(model, X).dtype == dtype
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.uint8, torch.int64])
+def test_arrays_and_any_whole_numbers_give_the_same_weights(kind: torch.dtype) -> None:
+    one, other, config = net(), net(), TrainConfig(2, 32)
+    fit_classifier(one, X, Y, config, valid=(X, Y))
+    y = Y.to(kind).numpy()
+    fit_classifier(other, X.numpy(), y, config, valid=(X.numpy(), y))
+    assert accuracy(one, X, Y) == accuracy(other, X.numpy(), y)
+    assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
 
 
 class Blows(nn.Module):

@@ -164,6 +164,7 @@ def test_quantizers_name_their_numbers() -> None:
 
 ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: DoReFaWeight(0), "n_bits must be 1 to 8, got 0"),
+    (lambda: DoReFaWeight(2.5), "n_bits must be 1 to 8, got 2.5"),  # type: ignore[arg-type]
     (lambda: DoReFaActivation(9), "n_bits must be 1 to 8, got 9"),
     (lambda: TernaryWeight(-0.1), "threshold must be 0 or more"),
     (lambda: TernaryWeight(float("nan")), "threshold must be 0 or more"),

@@ -66,6 +66,22 @@ def test_groups_are_separate_layers_side_by_side(
     assert torch.equal(layer(x), torch.cat(parts, dim=1))
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("shape", [(6,), (3, 1, 6), (2, 3, 4, 6)])
+def test_a_linear_layer_works_on_the_last_axis_whatever_stands_before(
+    groups: int, shape: tuple[int, ...]
+) -> None:
+    layer, x = BinaryLinear(6, 4, groups, binarizer="bi_real"), torch.randn(shape)
+    expected = layer(x.reshape(-1, 6)).reshape(*shape[:-1], 4)
+    torch.testing.assert_close(layer(x), expected)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_an_input_of_another_width_is_refused(groups: int) -> None:
+    with pytest.raises(DataError, match=r"reads 6 inputs, got an input of shape \(2, 4\)"):
+        BinaryLinear(6, 4, groups)(torch.ones(2, 4))
+
+
 def test_an_input_that_is_not_contiguous_gives_the_same_sums() -> None:
     layer, x = BinaryLinear(6, 4, groups=2), signs(5, 6)
     assert torch.equal(layer(x.T.contiguous().T), layer(x))

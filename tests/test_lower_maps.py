@@ -316,7 +316,8 @@ ANY = [*BITS, *tail(256)]
 ERRORS: dict[str, tuple[list[nn.Module], str]] = {
     "unknown": ([*BITS, nn.Softplus(), Sign(), *tail(256)],
         r"layer '3' \(Softplus\): cannot be lowered; supported are .*BinaryConv2d"),
-    "a plain linear": ([*BITS, nn.Flatten(), nn.Linear(256, 4)], r"\(Linear\): cannot be lowered"),
+    "a plain linear": ([*BITS, nn.Flatten(), nn.Linear(256, 4)],
+        r"\(Linear\): cannot be lowered, since its weights are real: bimetal.nn.with_byte_"),
     "a deep one": ([nn.Sequential(*BITS, nn.Sequential(nn.GELU()))], r"layer '0.3.0' \(GELU\)"),
     "in a shortcut": ([*REAL, Residual(nn.GELU()), Sign(), *tail(256)], "layer '2.branch'"),
     "no sign": ([*stem("planes", 4, 0), BinaryConv2d(4, 4, 1)],
@@ -387,7 +388,8 @@ class Strange(nn.Sequential):
 
 
 def test_a_sequence_with_a_forward_of_its_own_is_no_sequence() -> None:
-    with pytest.raises(ProgramError, match=r"layer 'model' \(Strange\): cannot be lowered"):
+    message = r"layer 'model' \(Strange\): cannot be lowered, .* write it as nn.Sequential, with"
+    with pytest.raises(ProgramError, match=message):
         lower_cnn(Strange(*ANY), (3, 8, 8))
 
 

@@ -10,11 +10,11 @@ from torch import nn
 from bimetal import zoo
 from bimetal.errors import DataError, ProgramError
 from bimetal.format import save
-from bimetal.nn import predict
+from bimetal.nn import BinaryLinear, Logits, Thermometer, predict
 from bimetal.nn.summary import summary
 from bimetal.packed import Packed, rows_of, verify
-from bimetal.sizes import packed_summary
 from bimetal.reference import run
+from bimetal.sizes import packed_summary
 
 LOWERS = [member for member in zoo.NETS if not member.has_real_activations]
 each_net = pytest.mark.parametrize("member", LOWERS, ids=[member.name for member in LOWERS])
@@ -81,6 +81,26 @@ def test_batches_do_not_change_answers() -> None:
     packed, x = Packed(net), inputs(net, 11)
     assert np.array_equal(packed.answers(x, 4), packed.answers(x, 11))
     assert np.array_equal(packed.answers(x), run(packed.program, rows_of(x)))
+
+
+def test_a_net_of_your_own_is_verified_in_the_shape_of_its_inputs() -> None:
+    net = nn.Sequential(Thermometer(2), nn.Flatten(), BinaryLinear(72, 3), Logits(3))
+    assert verify(net, torch.randint(0, 256, (5, 1, 6, 6))).is_exact
+
+
+def test_no_inputs_have_no_answers() -> None:
+    net = zoo.finn_mlp(16, image_size=10, seed=0)
+    assert Packed(net).answers(inputs(net, 0)).shape == (0, 10)
+
+
+def test_inputs_and_classes_that_do_not_fit_are_refused() -> None:
+    net = zoo.finn_mlp(16, image_size=10, seed=0)
+    packed, x = Packed(net), inputs(net, 4)
+    with pytest.raises(DataError, match=r"\(n_rows, 1, 10, 10\) expected, got \(4, 10, 10, 1\)"):
+        packed.answers(x.movedim(1, -1))  # as many numbers, in another order
+    for y in (torch.zeros(1), torch.zeros(4, 1)):
+        with pytest.raises(DataError, match="one class for each of 4 inputs"):
+            packed.accuracy(x, y)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 3, 7), (2, 9)])

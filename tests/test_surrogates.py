@@ -101,6 +101,18 @@ def test_backward_is_the_slope_of_the_stand_in(name: str) -> None:
 
 
 @each_surrogate
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("bound", [1.0, 1.25])
+def test_the_fast_backward_ends_where_the_surrogate_does(
+    name: str, dtype: torch.dtype, bound: float
+) -> None:
+    above = bound + torch.finfo(dtype).eps  # the next larger number
+    x = torch.tensor([bound, above, -bound, -above], dtype=dtype, requires_grad=True)
+    (got,) = torch.autograd.grad(binarize(x, surrogate(name)).sum(), x)
+    assert torch.equal(got, surrogate(name)(x.detach()))
+
+
+@each_surrogate
 def test_backward_multiplies_the_gradient_that_arrives(name: str) -> None:
     x = torch.linspace(-0.9, 0.9, 7, requires_grad=True)
     arriving = torch.arange(7.0)

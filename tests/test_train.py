@@ -190,6 +190,14 @@ def test_a_validation_loss_that_is_no_number_is_never_the_best() -> None:
     assert same(problem.state, problem.states[1])
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_validation_losses_of_which_none_is_a_number_are_an_error(bad: float) -> None:
+    problem = Problem()
+    with pytest.raises(TrainingError, match=r"not finite in any of \d+ epochs .* put back"):
+        problem.train(validate=lambda: bad)
+    assert same(problem.state, problem.first)
+
+
 def test_validation_is_asked_in_eval_mode_without_gradients() -> None:
     problem = Problem()
 

@@ -4,6 +4,7 @@ Training happens in torch, answers come from the engine. `verify` says on the us
 the two agree, row by row; `Packed` is the engine in the shapes that torch uses.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ def rows_of(x: Any) -> Floats:
     array([[0., 4., 1., 5., 2., 6., 3., 7.]], dtype=float32)
     """
     array = x.detach().cpu().numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
-    last = np.moveaxis(array, 1, -1).reshape(len(array), -1)
+    last = np.moveaxis(array, 1, -1).reshape(len(array), math.prod(array.shape[1:]))
     return np.ascontiguousarray(last, dtype=np.float32)
 
 
@@ -55,6 +56,8 @@ class Packed:
 
     Attributes
     ----------
+    image : tuple of int
+        Shape of one input.
     program : Program
         What the engine runs, and what `bimetal.save` writes.
     engine : Engine
@@ -72,6 +75,7 @@ class Packed:
         self, model: nn.Module, image: tuple[int, ...] | None = None, **engine: Any
     ) -> None:
         lowered = trace(model, image)  # type: ignore[arg-type]
+        self.image: tuple[int, ...] = tuple(image or model.image_shape)  # type: ignore[arg-type]
         self.program: Program = lowered.program
         self.engine = Engine(self.program, **engine)
         self._written = {name for name in lowered.layers if name}
@@ -86,16 +90,37 @@ class Packed:
         return fold_norms(model, self._written)
 
     def answers(self, x: Any, batch_size: int = 1000) -> Floats:
-        """Return the answers to inputs of shape (n_rows, channels, ...)."""
+        """Return the answers to inputs of shape (n_rows, channels, ...).
+
+        Rows as the Program has them, (n_rows, numbers), are read as they are.
+
+        Raises
+        ------
+        DataError
+            When the inputs are of another shape (channels last, say).
+        """
+        shape = tuple(np.shape(x))
+        if len(shape) != 2 and shape[1:] != self.image:
+            expected = ", ".join(map(str, self.image))
+            raise DataError(f"inputs of shape (n_rows, {expected}) expected, got {shape}")
         parts = [
             self.engine.run(rows_of(x[start : start + batch_size]))
-            for start in range(0, len(x), batch_size)
+            for start in range(0, max(len(x), 1), batch_size)
         ]
         return np.concatenate(parts)
 
     def accuracy(self, x: Any, y: Any) -> float:
-        """Return the share of inputs whose largest answer is that of their class."""
-        return float((self.answers(x).argmax(1) == np.asarray(y)).mean())
+        """Return the share of inputs whose largest answer is that of their class.
+
+        Raises
+        ------
+        DataError
+            When there are no inputs, or not one class for each.
+        """
+        classes = np.asarray(y)
+        if classes.shape != (len(x),) or not len(x):
+            raise DataError(f"one class for each of {len(x)} inputs expected, got {classes.shape}")
+        return float((self.answers(x).argmax(1) == classes).mean())
 
 
 @dataclass(frozen=True)
@@ -137,7 +162,7 @@ def verify(model: nn.Module, x: Any, packed: Packed | None = None) -> Agreement:
     x : torch.Tensor or numpy.ndarray
         Inputs (n_rows, channels, ...).
     packed : Packed, optional
-        Its twin, if it is already made.
+        Its twin, if it is already made; by default one for inputs of this shape.
 
     Raises
     ------
@@ -154,7 +179,7 @@ def verify(model: nn.Module, x: Any, packed: Packed | None = None) -> Agreement:
     """
     if not len(x):
         raise DataError("no rows to verify on were given")
-    packed = packed or Packed(model)
+    packed = packed or Packed(model, getattr(model, "image_shape", None) or tuple(x.shape[1:]))
     theirs = packed.answers(x)
     ours = predict(packed.twin(model), torch.as_tensor(x)).numpy()
     same = (ours == theirs).all(1)

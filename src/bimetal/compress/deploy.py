@@ -21,10 +21,11 @@ from bimetal.errors import MissingExtraError
 from bimetal.files import atomic_write
 from bimetal.program import Program
 
-__all__ = ["Deploy", "Deployed", "as_codes", "as_deflated", "as_floats", "as_int8", "as_packed",
+__all__ = ["PACKED", "Deploy", "Deployed", "as_codes", "as_deflated", "as_floats", "as_int8", "as_packed",
            "as_program", "as_torch"]  # fmt: skip
 
 N_CALIBRATION = 512
+PACKED = "packed bits, .bimetal"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,13 +119,17 @@ def as_packed(model: nn.Module, stem: Path, data: CompressData) -> Deployed:
 
 
 def as_program(
-    lower: Callable[[nn.Module], Program], model: nn.Module, stem: Path, data: CompressData
+    lower: Callable[[nn.Module], Program],
+    model: nn.Module,
+    stem: Path,
+    data: CompressData,
+    stored: str = PACKED,
 ) -> Deployed:
-    """Lower a binary net, store it as a .bimetal file; run by our Engine on packed bits."""
+    """Lower a binary net, store it as a .bimetal file; run by our Engine."""
     path = _ending(stem, ".bimetal")
     format.save(lower(model), path)
     starts = {ENGINE: runtimes.bimetal_engine(format.load(path))}
-    return Deployed(path, "packed bits, .bimetal", starts, partial(_raw_rows, data), is_torch=False)
+    return Deployed(path, stored, starts, partial(_raw_rows, data), is_torch=False)
 
 
 def _ending(stem: Path, suffix: str) -> Path:

@@ -1,9 +1,8 @@
 """Knowledge distillation: a narrow copy of the user's model learns from its answers.
 
 The student has the same layers with a part of the channels, new weights, and a loss of two terms: to
-the labels, and to the teacher's softened probabilities (Hinton, Vinyals & Dean 2015,
-arXiv:1503.02531). The same student taught by labels alone stands beside it, so that the table tells
-what the teacher was good for.
+the labels, and to the teacher's probabilities (Hinton, Vinyals & Dean 2015, arXiv:1503.02531). The same
+student taught by labels alone stands beside it, so that the table tells what the teacher was good for.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """What a method makes, and what was measured of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from torch import nn
 
 from bimetal.compress.data import Reads
-from bimetal.compress.deploy import Deploy
+from bimetal.compress.deploy import PACKED, Deploy
+from bimetal.compress.lesson import Lesson
 
 __all__ = ["Candidate", "Latency", "Method", "Result", "Skipped", "skipping"]
 
@@ -65,7 +66,7 @@ class Method:
 
     name: str
     family: str
-    run: Callable[[Any], Any]
+    run: Callable[[Lesson], Iterator[Candidate | Skipped]]
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ class Result:
         middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
         whole = 1 + z * z / n
         return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether weights and activations are bits, run by our Engine."""
+        return self.stored == PACKED
 
     @property
     def runtime(self) -> str:

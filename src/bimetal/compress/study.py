@@ -230,8 +230,11 @@ class _Work:
         """Run a method; one that does not apply is noted with its reason."""
         self.lesson.say(method.name)
         try:
-            for candidate in method.run(self.lesson):
-                self.take(candidate)
+            for made in method.run(self.lesson):
+                if isinstance(made, Skipped):
+                    self.skipped.append(made)
+                else:
+                    self.take(made)
         except (BimetalError, RuntimeError, NotImplementedError) as error:
             self.skipped.append(skipping(method.name, method.family, error))
 

@@ -32,8 +32,9 @@ def lower_cnn(
     from torch by a few units in the last place: the Program equals ``fold_norms(model)``. An average
     over another number of pixels that no sign follows may round differently too, as may an
     `AdaptiveAvgPool2d` of floats, which adds in an order of its own (`AvgPool2d` does not). The
-    answers of a last layer of `Logits`, or of a `ByteLinear`, are exact; after a `Scale` or a norm
-    they differ by a rounding, since a Program scales its answers in float64. A
+    answers of a last layer of `Logits`, or of a `ByteLinear`, are exact; after a `Scale`, a norm, or
+    a last binary layer with a scale of its own (XNOR-Net's α, say) they differ by a rounding, since
+    a Program scales its answers in float64. A
     `torch.nn.Conv2d` that reads the picture is rounded to 8 bits: the Program equals the model with
     ``ByteConv2d.from_conv(conv, (0, 0, 0), (1 / 255,) * 3)`` in its place.
 

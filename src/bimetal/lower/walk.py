@@ -136,7 +136,19 @@ def _step(writer: Writer, at: At, layer: nn.Module) -> At:
         case _ if isinstance(layer, (*CHANNELWISE, *BEFORE_A_SIGN, *ANSWERS)):
             return _wait(writer, at, layer)
     names = ", ".join(sorted({kind.__name__ for kind in SUPPORTED}))
-    raise ProgramError(f"cannot be lowered; supported are {names}")
+    raise ProgramError(f"cannot be lowered{_advice(layer)}; supported are {names}")
+
+
+def _advice(layer: nn.Module) -> str:
+    """Return what to do about a layer that cannot be lowered, where that is known."""
+    if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv3d):
+        return ", since its weights are real: bimetal.nn.with_byte_activations makes them 8 bits"
+    if any(True for _ in layer.children()):
+        return (
+            ", since a forward of one's own is not read: write it as nn.Sequential, with "
+            "bimetal.nn.Residual for what goes around a branch"
+        )
+    return ""
 
 
 def _require_axes(writer: Writer, layer: nn.Module) -> None:

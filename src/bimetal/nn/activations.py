@@ -116,9 +116,13 @@ class Bytes(nn.Module):
         if self.n is not None and (x.ndim < 2 or x.shape[1] != self.n):
             raise DataError(f"expected values of {self.n} channels, got shape {tuple(x.shape)}")
         rows = x.reshape(1, -1) if self.n is None else x.transpose(0, 1).reshape(self.n, -1)
-        low, high = rows.amin(1), rows.amax(1)
+        low, high = self._ends(rows)
         is_wide = high - low > 1e-30 * low.abs().clamp_min(1.0)
         return low, torch.where(is_wide, high, low + low.abs().clamp_min(1.0))
+
+    def _ends(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return least and largest; `bimetal.nn.distributed` puts those over all processes here."""
+        return rows.amin(1), rows.amax(1)
 
     @torch.no_grad()
     def _follow(self, x: Tensor, momentum: float) -> None:

@@ -22,12 +22,21 @@ Pair = tuple[int, int]
 def pair(given: int | Pair) -> Pair:
     """Return (down, right) of a size that may be one number for both.
 
+    Raises
+    ------
+    DataError
+        When it is something else, as "same" is.
+
     Examples
     --------
     >>> pair(3), pair((3, 1))
     ((3, 3), (3, 1))
     """
-    return (given, given) if isinstance(given, int) else (given[0], given[1])
+    if isinstance(given, int):
+        return given, given
+    if isinstance(given, str) or len(given) != 2:
+        raise DataError(f"a size is a number, or one down and one right, got {given!r}")
+    return given[0], given[1]
 
 
 def check_conv(
@@ -67,7 +76,8 @@ class BinaryConv2d(BinaryLayer):
     Raises
     ------
     DataError
-        When a size is out of its range or `pad_value` is none of the three.
+        When a size is out of its range or `pad_value` is none of the three; in a call, when the
+        input has other channels.
 
     Examples
     --------
@@ -103,6 +113,7 @@ class BinaryConv2d(BinaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n_in, height, width) to (n_rows, n_out, new height, new width)."""
+        self._require_inputs(x, self.n_in, axis=-3)
         padding = self.padding
         if self.pad_value and any(padding):
             down, right = padding

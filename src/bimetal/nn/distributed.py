@@ -13,7 +13,7 @@ function here does nothing. Dropout is drawn differently in each process.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
@@ -23,6 +23,9 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from bimetal.errors import DataError
+from bimetal.nn.activations import Bytes
+from bimetal.nn.norms import ShiftBatchNorm
+from bimetal.nn.step_norm import StepNorm
 
 __all__ = [
     "launched",
@@ -144,7 +147,7 @@ Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
 @contextmanager
 def synchronized_norms(model: nn.Module) -> Iterator[None]:
-    """Let batch norms take their statistics over all processes within a ``with`` block.
+    """Let norms, and ranges of bytes, look at all processes within a ``with`` block.
 
     torch's own ``SyncBatchNorm`` runs on GPUs only, and is of another class than those that lowering
     knows; here the norms stay what they are.
@@ -154,40 +157,83 @@ def synchronized_norms(model: nn.Module) -> Iterator[None]:
     DataError
         When a norm averages over all batches (``momentum=None``), which is not supported.
     """
-    norms = {name: m for name, m in model.named_modules() if isinstance(m, Norm)}
-    for name, norm in norms.items():
-        if norm.momentum is None:
+    for name, norm in model.named_modules():
+        if isinstance(norm, Norm) and norm.momentum is None:
             raise DataError(
                 f"the norm '{name}' needs a number as its momentum in several processes"
             )
-    for norm in norms.values():
-        norm.forward = MethodType(_synchronized, norm)  # type: ignore[method-assign]
+    changed = []
+    for module in model.modules():
+        for kind, own, over_all in SYNCHRONIZED:
+            if isinstance(module, kind):
+                setattr(module, own, MethodType(over_all, module))
+                changed.append((module, own))
     try:
         yield
     finally:
-        for norm in norms.values():
-            del norm.forward
+        for module, own in changed:
+            delattr(module, own)
 
 
-def _synchronized(norm: Norm, x: Tensor) -> Tensor:
-    if not norm.training:
-        return type(norm).forward(norm, x)
-    axes = [0, *range(2, x.ndim)]
-    shape = [1, -1, *[1] * (x.ndim - 2)]
+def _channel_mean(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of each channel over all processes, and of how many values each is."""
     count = torch.full((1,), float(x.numel() // x.shape[1]), device=x.device)
+    axes = [0, *range(2, x.ndim)]
     summed: Tensor = _Sum.apply(torch.cat([x.sum(axes), count]))  # type: ignore[no-untyped-call]
     n = summed[-1].detach()
-    mean = summed[:-1] / n
+    return summed[:-1] / n, n
+
+
+def _normalized(
+    x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, momentum: float, eps: float
+) -> Tensor:
+    """Return x less its mean over its deviation, and let the running statistics follow."""
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    mean, n = _channel_mean(x)
     centred = x - mean.view(shape)
-    variance: Tensor = _Sum.apply(centred.square().sum(axes)) / n  # type: ignore[no-untyped-call]
-    if norm.running_mean is not None and norm.running_var is not None:
+    variance, _ = _channel_mean(centred.square())
+    if running_mean is not None and running_var is not None:
         with torch.no_grad():
-            weight = norm.momentum or 0.0
-            norm.running_mean.lerp_(mean, weight)
-            norm.running_var.lerp_(variance * n / (n - 1), weight)
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked += 1
-    out = centred * torch.rsqrt(variance + norm.eps).view(shape)
+            running_mean.lerp_(mean, momentum)
+            running_var.lerp_(variance * n / (n - 1), momentum)
+    return centred * torch.rsqrt(variance + eps).view(shape)
+
+
+def _batch_norm(norm: Norm, x: Tensor) -> Tensor:
+    if not norm.training:
+        return type(norm).forward(norm, x)
+    out = _normalized(x, norm.running_mean, norm.running_var, norm.momentum or 0.0, norm.eps)
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked += 1
     if norm.affine:
+        shape = [1, -1, *[1] * (x.ndim - 2)]
         out = out * norm.weight.view(shape) + norm.bias.view(shape)
     return out
+
+
+def _step_norm(norm: StepNorm, x: Tensor, step: int) -> Tensor:
+    if not norm.training:
+        return StepNorm.forward(norm, x, step)
+    at = min(step, len(norm.running_mean) - 1)
+    statistics = norm.running_mean[at], norm.running_var[at]
+    return _normalized(x, *statistics, norm.momentum, norm.eps) * norm.weight + norm.bias
+
+
+def _shift_mean(norm: ShiftBatchNorm, x: Tensor) -> Tensor:
+    return _channel_mean(x)[0]
+
+
+def _ends(layer: Bytes, rows: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = rows.amin(1), rows.amax(1)
+    dist.all_reduce(low, dist.ReduceOp.MIN)
+    dist.all_reduce(high, dist.ReduceOp.MAX)
+    return low, high
+
+
+SYNCHRONIZED: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
+    (Norm, "forward", _batch_norm),
+    (StepNorm, "forward", _step_norm),
+    (ShiftBatchNorm, "_mean", _shift_mean),
+    (Bytes, "_ends", _ends),
+)
+"""What reads statistics of a batch, the method that does, and the one that reads them of all processes."""

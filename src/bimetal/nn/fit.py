@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,11 +50,11 @@ def fit_classifier(
     Parameters
     ----------
     model : torch.nn.Module
-        Maps rows of `x`, as float32 on its device, to (n_rows, n_classes).
-    x : torch.Tensor
-        (n_rows, ...), of any type of number; a batch at a time is turned into float32.
-    y : torch.Tensor
-        int64 (n_rows,), classes from 0.
+        Maps rows of `x`, on its device and in its parameters' type, to (n_rows, n_classes).
+    x : torch.Tensor or numpy.ndarray
+        (n_rows, ...), of any type of number; a batch at a time is turned into the model's.
+    y : torch.Tensor or numpy.ndarray
+        Whole numbers (n_rows,), classes from 0.
     config : TrainConfig
         How to train.
     loss : {"cross_entropy", "squared_hinge"}
@@ -73,7 +73,8 @@ def fit_classifier(
     Raises
     ------
     DataError
-        When rows and classes differ in number, a class is negative, or the loss is unknown.
+        When rows and classes differ in number or there are none, a class is negative or has no output,
+        the loss is unknown, or the model has no parameters.
 
     Examples
     --------
@@ -86,15 +87,23 @@ def fit_classifier(
     """
     if loss not in LOSSES:
         raise DataError(f"loss must be one of {sorted(LOSSES)}, got {loss!r}")
-    for rows, classes in ((x, y), *([valid] if valid else [])):
-        _check(rows, classes)
-    device = next(model.parameters()).device
-    y = y.to(device)
+    if not 0 <= teacher_weight <= 1:
+        raise DataError(f"teacher_weight must be from 0 to 1, got {teacher_weight!r}")
+    x, y = _checked(x, y)
+    valid = _checked(*valid) if valid else None
+    place = _place(model)
+    y = y.to(place["device"])
+    n_classes = 1 + max(int(labels.max()) for labels in (y, *(valid[1:] if valid else ())))
 
     def of_batch(rows: Tensor) -> Tensor:
-        batch = x[rows].to(device).float()
+        batch = x[rows].to(**place)
         batch = augment(batch) if augment else batch
-        outputs, classes = model(batch), y[rows.to(device)]
+        outputs, classes = model(batch), y[rows.to(y.device)]
+        if outputs.ndim != 2 or outputs.shape[1] < n_classes:
+            raise DataError(
+                f"outputs of shape (n_rows, {n_classes}) or more expected, one for each class; the model "
+                f"makes {tuple(outputs.shape)}"
+            )
         value = LOSSES[loss](outputs, classes)
         if teacher is None:
             return value
@@ -112,14 +121,27 @@ def fit_classifier(
     )  # fmt: skip
 
 
-def _check(x: Tensor, y: Tensor) -> None:
+def _place(model: nn.Module) -> dict[str, Any]:
+    """Return the device and the type of number of what a model reads: those of its parameters."""
+    floats = (p for p in model.parameters() if p.is_floating_point())
+    first = next(floats, torch.empty(0, dtype=torch.float32))
+    return {"device": first.device, "dtype": first.dtype}
+
+
+def _checked(x: Any, y: Any) -> Labelled:
+    """Return rows and classes as tensors, the classes as int64."""
+    x, y = torch.as_tensor(x), torch.as_tensor(y)
+    if not len(x):
+        raise DataError("no rows were given")
     if y.ndim != 1 or len(x) != len(y) or y.is_floating_point():
         raise DataError(
             f"one class, a whole number, for each of {len(x)} rows expected, got {y.dtype} of shape "
             f"{tuple(y.shape)}"
         )
-    if len(y) and int(y.min()) < 0:
+    y = y.long()
+    if int(y.min()) < 0:
         raise DataError(f"classes are counted from 0, got {int(y.min())}")
+    return x, y
 
 
 @torch.no_grad()
@@ -130,17 +152,17 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 1000) -> Tensor:
     ----------
     model : torch.nn.Module
         Left in the mode that it was in.
-    x : torch.Tensor
+    x : torch.Tensor or numpy.ndarray
         (n_rows, ...), of any type of number.
     batch_size : int, default 1000
         Rows at a time.
     """
-    device = next(model.parameters()).device
+    place, x = _place(model), torch.as_tensor(x)
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         with kept_signs(model):
-            parts = [model(part.to(device).float()).cpu() for part in torch.split(x, batch_size)]
+            parts = [model(part.to(**place)).cpu() for part in torch.split(x, batch_size)]
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -149,5 +171,5 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 1000) -> Tensor:
 
 def accuracy(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 1000) -> float:
     """Return the share of rows whose largest output is that of their class."""
-    _check(x, y)
+    x, y = _checked(x, y)
     return float((predict(model, x, batch_size).argmax(1) == y.cpu()).double().mean())

@@ -32,7 +32,7 @@ def straight_through(x: Tensor, value: Tensor) -> Tensor:
 
 
 def _require_bits(n_bits: int) -> None:
-    if not 1 <= n_bits <= 8:
+    if not (isinstance(n_bits, int) and 1 <= n_bits <= 8):
         raise DataError(
             f"n_bits must be 1 to 8, got {n_bits!r}; for more, keep the tensor as it is"
         )

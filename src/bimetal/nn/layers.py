@@ -161,9 +161,17 @@ class BinaryLayer(nn.Module):
         return x.double(), w.double()
 
     def _scaled(self, sums: Tensor) -> Tensor:
-        """Scale the sums (n_rows, n_out, ...)."""
+        """Scale the sums (n_rows, n_out, ...), or of one row without an axis of rows."""
         alpha, sums = self.alpha, self._narrowed(sums)
-        return sums if alpha is None else sums * alpha.view(-1, *[1] * (sums.ndim - 2))
+        n_axes = self.latent_weight.ndim - 2
+        return sums if alpha is None else sums * alpha.view(-1, *[1] * n_axes)
+
+    def _require_inputs(self, x: Tensor, n: int, axis: int) -> None:
+        if x.ndim < -axis or x.shape[axis] != n:
+            raise DataError(
+                f"{type(self).__name__} reads {n} {'inputs' if axis == -1 else 'channels'}, got an input "
+                f"of shape {tuple(x.shape)}"
+            )
 
     def _narrowed(self, sums: Tensor) -> Tensor:
         return sums.to(self.latent_weight.dtype) if sums.dtype == torch.float64 else sums
@@ -193,7 +201,8 @@ class BinaryLinear(BinaryLayer):
     Raises
     ------
     DataError
-        When a size is not positive, or the sizes do not divide into the groups.
+        When a size is not positive, or the sizes do not divide into the groups; in a call, when the
+        last axis is not of `n_in`.
 
     Examples
     --------
@@ -224,12 +233,14 @@ class BinaryLinear(BinaryLayer):
         return w.view(self.n_out, -1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n_rows, n_in) to (n_rows, n_out)."""
+        """Map (..., n_in) to (..., n_out)."""
+        self._require_inputs(x, self.n_in, axis=-1)
         x, w = self._exact(x, self._working_weight())
         if self.groups == 1:
             return self._scaled(linear(x, w.view(self.n_out, self.n_in)))
-        parts = x.reshape(len(x), self.groups, w.shape[2]).transpose(0, 1)
-        sums = torch.bmm(parts, w.transpose(1, 2)).transpose(0, 1).reshape(len(x), self.n_out)
+        parts = x.reshape(-1, self.groups, w.shape[2]).transpose(0, 1)
+        sums = torch.bmm(parts, w.transpose(1, 2)).transpose(0, 1)
+        sums = sums.reshape(*x.shape[:-1], self.n_out)
         # torch's norms round differently on strided memory, and lowering asks them on contiguous
         return self._scaled(sums.contiguous())
 

@@ -90,15 +90,18 @@ class ShiftBatchNorm(nn.Module):
                 f"a batch of shape {tuple(x.shape)} has one value a channel and so no variance; train "
                 "on two rows or more, or call eval() first"
             )
-        others = [d for d in range(x.ndim) if d != 1]
-        mean = x.mean(others)
+        mean = self._mean(x)
         centred = x - per_channel(mean, x)
-        scale = torch.rsqrt((centred * ap2(centred)).mean(others) + self.eps)
+        scale = torch.rsqrt(self._mean(centred * ap2(centred)) + self.eps)
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_scale.lerp_(scale, self.momentum)
         shift = ap2(scale) * ap2(self.weight)
         return centred * per_channel(shift, x) + per_channel(self.bias, x)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Return the mean of each channel; `bimetal.nn.distributed` puts one over all processes here."""
+        return x.mean([d for d in range(x.ndim) if d != 1])
 
     def _scale_and_offset(self) -> tuple[Tensor, Tensor]:
         scale = ap2(self.running_scale) * ap2(self.weight)

@@ -59,7 +59,8 @@ class BinaryConv1d(BinaryLayer):
     Raises
     ------
     DataError
-        When a size is out of its range or `pad_value` is none of the three.
+        When a size is out of its range or `pad_value` is none of the three; in a call, when the
+        input has other channels.
 
     Examples
     --------
@@ -95,6 +96,7 @@ class BinaryConv1d(BinaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n_rows, n_in, n_steps) to (n_rows, n_out, new number of steps)."""
+        self._require_inputs(x, self.n_in, axis=-2)
         if any(self.padding):
             x = pad(x, self.padding, value=float(self.pad_value))
         x, w = self._exact(x, self._working_weight())

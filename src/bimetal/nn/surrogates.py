@@ -131,8 +131,9 @@ def _straight_for_weights(grad: Tensor, x: Tensor) -> Tensor:
     return _FUSED[clipped](grad, x)
 
 
+# numbers of 1 to 2 lie one eps apart
 _AFTER: dict[torch.dtype, Callable[[float], float]] = {
-    kind: lambda bound, kind=kind: bound * (1 + torch.finfo(kind).eps)  # type: ignore[misc]
+    kind: lambda bound, kind=kind: bound + torch.finfo(kind).eps  # type: ignore[misc]
     for kind in (torch.float32, torch.float16, torch.bfloat16)
 }
 _FUSED: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {

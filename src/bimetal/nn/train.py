@@ -79,7 +79,7 @@ def train(
         When the checkpoint belongs to another model or another config, or is damaged.
     TrainingError
         When the loss is not finite; the layer where it began is named, and the best state so far is
-        put back first.
+        put back first. When no validation loss was finite.
     """
     if n_rows < 2:
         raise DataError(f"training needs at least 2 rows, got {n_rows}")
@@ -142,11 +142,21 @@ class _Run:
                 self._epoch(number)
                 if path is not None and distributed.rank() == 0:
                     checkpoints.write(path, self.model, self.config, self.state())
+            self._require_validation()
         except KeyboardInterrupt:
             self.history.was_interrupted = True
         finally:
             self.model.load_state_dict(self.best)
             self.model.eval()
+
+    def _require_validation(self) -> None:
+        """Refuse to end as if nothing had been learned: no epoch can be the best by NaN alone."""
+        if self.validate is not None and self.history.best_epoch == 0:
+            raise TrainingError(
+                f"the validation loss was not finite in any of {len(self.history.epochs)} epochs (the last: "
+                f"{self.history.epochs[-1].valid_loss}), so none of them is the best; the state before "
+                "the training was put back. Is there a validation row, and is each of them finite?"
+            )
 
     def _is_out_of_patience(self, number: int) -> bool:
         patience = self.config.patience

@@ -92,7 +92,7 @@ def compression_remarks(study: Study) -> list[str]:
 
 
 def _speed(study: Study) -> str:
-    binary = [r for r in study.results if r.runtime == "bimetal" and r.one_row_us]
+    binary = [r for r in study.results if r.is_packed and r.one_row_us]
     base = study.baseline
     if not binary or not base.one_row_us:
         return ""
@@ -115,9 +115,9 @@ def _differing(study: Study) -> str:
         return ""
     n = sum(r.n_differ or 0 for r in checked)
     return (
-        f"All {len(checked)} binary nets answer every test row from their file as they do in torch."
+        f"From their .bimetal files, {len(checked)} nets answer every test row as they do in torch."
         if n == 0
-        else f"{n} test rows are answered otherwise by the packed files than in torch: averages over "
+        else f"{n} test rows are answered otherwise from a .bimetal file than in torch: averages over "
         "other than a power of two pixels round differently."
     )
 
