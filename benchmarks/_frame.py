@@ -17,7 +17,16 @@ from typing import Literal
 from bimetal.files import atomic_write
 from bimetal.runtime import isas
 
-PACKAGES = ("bimetal", "numpy", "torch", "scikit-learn", "lightgbm", "onnxruntime")
+PACKAGES = (
+    "bimetal",
+    "numpy",
+    "torch",
+    "torchao",
+    "scikit-learn",
+    "lightgbm",
+    "onnx",
+    "onnxruntime",
+)
 
 
 @dataclass(frozen=True)

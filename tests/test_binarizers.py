@@ -94,6 +94,12 @@ def test_xnor_has_the_published_gradient() -> None:
     torch.testing.assert_close(gradients(conv, arriving), expected)
 
 
+def test_the_xnor_gradient_goes_with_signs_that_are_drawn() -> None:
+    conv = layer(Binarizer("xnor", draw="stochastic"))
+    assert not torch.equal(conv.binary_weight, conv.binary_weight)
+    assert torch.equal(conv.eval().binary_weight, conv.binary_weight)
+
+
 def test_corrected_xnor_has_the_derivative_of_its_scale() -> None:
     conv = layer(replace(BINARIZERS["xnor_corrected"], prepare="as_they_are"))
     arriving = torch.randn(4, 3, 3, 3, generator=G)

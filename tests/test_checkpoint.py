@@ -18,10 +18,10 @@ X = torch.randn(70, 8, generator=GENERATOR)
 Y = (X[:, 0] * X[:, 1] > 0).long()
 
 
-def net(width: int = 12) -> nn.Module:
+def net(width: int = 12, binarizer: str = "ir_net", surrogate: str = "ede") -> nn.Module:
     torch.manual_seed(3)
     return nn.Sequential(
-        BinaryLinear(8, width, binarizer="ir_net"), nn.BatchNorm1d(width), Sign("ede"),
+        BinaryLinear(8, width, binarizer=binarizer), nn.BatchNorm1d(width), Sign(surrogate),
         nn.Dropout(0.2), nn.Linear(width, 2),
     )  # fmt: skip
 
@@ -102,6 +102,8 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(tmp_path: Pat
     [
         (net(13), CONFIG, r"another architecture: 0\.latent_weight \(checkpoint: \[1, 12, 8\], now: \[1, 13, 8\]\)"),
         (nn.Linear(8, 2), CONFIG, r"another architecture: 0\.latent_weight \(checkpoint: .*, now: absent\)"),
+        (net(binarizer="bi_real"), CONFIG, r"another architecture: 0 \(checkpoint: BinaryLinear .*'ede'"),
+        (net(surrogate="clipped"), CONFIG, r"another architecture: 2 \(checkpoint: Sign ede, now: Sign clipped"),
         (net(), replace(CONFIG, seed=1), r"another config: seed \(checkpoint: 0, now: 1\)"),
         (net(), replace(CONFIG, max_epochs=6), r"another config: max_epochs"),
     ],
@@ -116,8 +118,27 @@ def test_the_checkpoint_of_another_training_is_refused(
     assert (tmp_path / "run.pt").read_bytes() == before
 
 
+def test_the_checkpoint_of_other_rows_or_of_another_optimizer_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    fit(net(), CONFIG, path)
+    with pytest.raises(CheckpointError, match="training on 70 rows, and here are 60"):
+        fit_classifier(net(), X[:60], Y[:60], CONFIG, checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match="state of another optimizer than Split"):
+        fit(
+            net(),
+            CONFIG,
+            path,
+            resume=True,
+            optimize=lambda model: OPTIMIZERS["bop"](model, 0.1, 0),
+        )
+
+
 def damaged(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:2000])
+
+
+def of_four_bytes(path: Path) -> None:
+    path.write_bytes(b"junk")
 
 
 def empty(path: Path) -> None:
@@ -132,7 +153,7 @@ def of_something_else(path: Path) -> None:
     torch.save({"weights": torch.zeros(3)}, path)
 
 
-@pytest.mark.parametrize("spoil", [damaged, empty, pickled, of_something_else])
+@pytest.mark.parametrize("spoil", [damaged, of_four_bytes, empty, pickled, of_something_else])
 def test_a_file_that_is_no_checkpoint_is_refused_and_left_alone(tmp_path: Path, spoil) -> None:
     path = tmp_path / "run.pt"
     fit(net(), CONFIG, path)

@@ -341,6 +341,13 @@ def test_the_latest_rows_are_held_out_where_time_is_in_order() -> None:
     assert sorted(torch.cat([p.x for p in (mixed.train, mixed.valid, mixed.test)])[:, 0].tolist()) == list(range(100))  # fmt: skip
 
 
+def test_a_shortened_study_still_knows_all_classes() -> None:
+    by_class = np.argsort(Y, kind="stable")
+    data = CompressData.of(*[(ROWS[by_class], Y[by_class])] * 3).shortened(33, 10)
+    assert data.n_classes == 3 and (len(data.train.y), len(data.valid.y)) == (33, 10)
+    assert len(data.shortened(1000, 1000).train.y) == 33
+
+
 def test_npz_files_are_read_with_and_without_parts(tmp_path: Path) -> None:
     np.savez(tmp_path / "whole.npz", x=ROWS, y=Y)
     np.savez(tmp_path / "parts.npz", x_train=ROWS, y_train=Y, x_valid=ROWS[:9], y_valid=Y[:9],

@@ -95,6 +95,15 @@ def test_a_picture_or_sequence_alone_is_answered_as_in_a_batch(
     torch.testing.assert_close(layer(x), layer(x[None])[0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("make", [BitPlanes, Thermometer, lambda: ByteConv2d(3, 24, 1)])
+def test_a_net_of_another_type_reads_pictures_too(
+    make: Callable[[], nn.Module], dtype: torch.dtype
+) -> None:
+    net = nn.Sequential(make(), BinaryConv2d(24, 2, 3), nn.BatchNorm2d(2)).to(dtype)
+    assert net(pixels(4, 3, 5, 5).to(dtype)).dtype == dtype
+
+
 @pytest.mark.parametrize(
     ("layer", "shape"), [(BinaryConv2d(2, 4, 1), (1, 3, 5, 5)), (BinaryConv1d(2, 4, 1), (1, 3, 5))]
 )

@@ -35,6 +35,7 @@ from bimetal.nn import (
 from bimetal.nn.activations import Bytes, Pixels
 from bimetal.nn.deploy import with_byte_activations
 from bimetal.nn.norms import ShiftBatchNorm1d
+from bimetal.packed import verify
 
 NAMES = [name for name, how in BINARIZERS.items() if not how.is_shifted]
 
@@ -179,6 +180,25 @@ def test_ordinary_ends_on_pixels_and_on_bits_become_layers_of_eight_bits() -> No
     assert_same(copied, x)
     same = answers_of(net, x).argmax(1) == answers_of(copied, x).argmax(1)
     assert same.mean() > 0.8, "signs of sums near 0 differ, now and then"
+
+
+@pytest.mark.parametrize("first", ["conv", "binary", "flatten", "norm", "sign"])
+@pytest.mark.parametrize("spread", [0.2, 3.0])
+def test_inputs_that_are_no_bytes_are_made_bytes_first(first: str, spread: float) -> None:
+    begin: dict[str, list[nn.Module]] = {
+        "conv": [nn.Conv2d(2, 6, 3, padding=1), nn.Flatten()],
+        "binary": [BinaryConv2d(2, 6, 3, padding=1, pad_value=0), nn.Flatten()],
+        "flatten": [nn.Flatten(), BinaryLinear(128, 384)],
+        "norm": [nn.BatchNorm2d(2), Sign(), nn.Flatten(), BinaryLinear(128, 384)],
+        "sign": [nn.Flatten(), Sign(), BinaryLinear(128, 384)],
+    }
+    net = nn.Sequential(*begin[first], nn.BatchNorm1d(384), nn.ReLU(), nn.Linear(384, 3))
+    x = spread * torch.randn(80, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    trained(net, x)
+    copied = with_byte_activations(net, x)
+    answers = copied(x)
+    assert torch.corrcoef(torch.stack([answers.flatten(), net.eval()(x).flatten()]))[0, 1] > 0.97
+    assert verify(copied, x).is_exact
 
 
 def test_layers_that_read_bits_stay_on_bits() -> None:

@@ -108,7 +108,9 @@ def _written(study: Any, out: Path) -> dict[str, Any]:
 
 
 def _page(study: Any, values: dict[str, Any]) -> Any:
-    shown = table("model", ">test", ">valid", ">bytes", ">one row", ">batch, a row", "by", ">trained")
+    shown = table(
+        "model", ">test", ">valid", ">bytes", ">one row", ">batch, a row", "by", ">trained"
+    )
     front = {r.name for by in values["pareto"] for r in study.pareto(by)}
     for r in study.results:
         shown.add_row(

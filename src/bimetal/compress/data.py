@@ -115,10 +115,9 @@ class CompressData:
         return cls(kept, held, test, name)
 
     def shortened(self, n_train: int, n_held: int) -> "CompressData":
-        """Return the first rows of each part, for a quick look."""
-        cut = {"train": n_train, "valid": n_held, "test": n_held}
-        train, valid, test = (Part(*(a[:n] for a in getattr(self, p))) for p, n in cut.items())
-        return CompressData(train, valid, test, self.name)
+        """Return some rows of each part, evenly spaced (they may be in the order of class or time)."""
+        train, valid = _some(self.train, n_train), _some(self.valid, n_held)
+        return CompressData(train, valid, _some(self.test, n_held), self.name)
 
     @cached_property
     def n_classes(self) -> int:
@@ -257,6 +256,11 @@ def _check_part(name: str, part: Part, like: Tensor, train_labels: Tensor) -> No
             f"labels count from 0, and the largest one occurs in the train part; the {name} part "
             f"holds {low} to {high}, the train part up to {n_classes - 1}, at least 1 expected"
         )
+
+
+def _some(part: Part, n: int) -> Part:
+    rows = torch.linspace(0, len(part.y) - 1, min(n, len(part.y))).round().long()
+    return Part(part.x[rows], part.y[rows])
 
 
 def _cut(part: Part, share: float, is_time_ordered: bool, seed: int) -> tuple[Part, Part]:

@@ -2,7 +2,8 @@
 
 Four short lists, and the methods of the literature are lines of `BINARIZERS`, which pick one of
 each. The sign itself may be plain, drawn at random (BinaryConnect), or approached step by step
-(BNext); once training is over it is always plain, so every method is deployed as bits.
+(BNext); once training is over it is always plain, so every method is deployed as bits (but AdaBin's,
+whose two values are no multiples of ±1).
 """
 
 import math
@@ -180,8 +181,6 @@ class Binarizer:
         """Return ±1 of prepared weights (n_out, ...), with the surrogate gradient."""
         centre = self.shift(prepared)
         x = prepared if centre is None else prepared - centre
-        if self.surrogate == XNOR:
-            return binarize(x, _xnor_slope)
         if self.surrogate == "clipped" and self.draw == "sign":
             return binarize(x, clipped_weights)
         return drawn_signs(x, self.surrogate, self.draw, is_training, progress, self.clip or 1.0)
@@ -229,7 +228,7 @@ def drawn_signs(
     >>> drawn_signs(torch.tensor([0.2, -3.0]), "clipped", "progressive", is_training=True)
     tensor([ 0.2000, -1.0000])
     """
-    slope = surrogate(surrogate_name, progress)
+    slope = _xnor_slope if surrogate_name == XNOR else surrogate(surrogate_name, progress)
     if draw == "sign" or not is_training:
         return binarize(x, slope)
     known = x.detach()

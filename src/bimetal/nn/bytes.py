@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
 from bimetal.errors import DataError
-from bimetal.nn.conv import Pair, as_bytes, check_conv, pair
+from bimetal.nn.conv import Pair, as_bytes, as_floats, check_conv, pair
 from bimetal.nn.scales import Logits, Scale, per_channel
 
 __all__ = ["ByteConv2d", "ByteLinear"]
@@ -47,7 +47,7 @@ def _rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 def _bytes(x: Tensor) -> Tensor:
     """Round to whole numbers of 0 to 255; the gradient passes between the two ends."""
-    rounded: Tensor = _Round.apply(x.to(torch.get_default_dtype()).clamp(0, 255))  # type: ignore[no-untyped-call]
+    rounded: Tensor = _Round.apply(as_floats(x).clamp(0, 255))  # type: ignore[no-untyped-call]
     return rounded
 
 

@@ -6,7 +6,6 @@ A checkpoint is one file of tensors and plain data, read without running any cod
 
 import io
 import os
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ def write(
         "version": VERSION,
         "config": asdict(config),
         "architecture": _architecture(model),
+        "layers": _layers(model),
         "state": state,
     }
     torch.save(document, buffer)
@@ -52,6 +52,8 @@ def read(path: str | os.PathLike[str], model: nn.Module, config: TrainConfig) ->
     document = _document(Path(path))
     _require_same(path, "config", document["config"], asdict(config))
     _require_same(path, "architecture", document["architecture"], _architecture(model))
+    if "layers" in document:  # not in files of the first days
+        _require_same(path, "architecture", document["layers"], _layers(model))
     state: State = document["state"]
     return state
 
@@ -59,7 +61,9 @@ def read(path: str | os.PathLike[str], model: nn.Module, config: TrainConfig) ->
 def _document(path: Path) -> State:
     try:
         document = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # bytes of any kind make torch and pickle raise errors of any kind
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"'{path}' cannot be read as a checkpoint ({reason}); remove it to start anew"
@@ -76,6 +80,22 @@ def _document(path: Path) -> State:
 
 def _architecture(model: nn.Module) -> dict[str, list[int]]:
     return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+HOW = ("binarizer", "surrogate_name", "pad_value")
+
+
+def _layers(model: nn.Module) -> dict[str, str]:
+    """Return the kind of each layer, and how it binarizes: nets of equal shapes may differ in it."""
+    return {
+        name or "the net": " ".join(
+            [
+                type(layer).__name__,
+                *(str(getattr(layer, own)) for own in HOW if hasattr(layer, own)),
+            ]
+        )
+        for name, layer in model.named_modules()
+    }
 
 
 def _require_same(path: object, what: str, saved: State, wanted: State) -> None:

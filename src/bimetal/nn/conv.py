@@ -14,7 +14,16 @@ from bimetal.errors import DataError
 from bimetal.nn.binarizers import Binarizer
 from bimetal.nn.layers import BinaryLayer
 
-__all__ = ["BinaryConv2d", "BitPlanes", "Pair", "Thermometer", "as_bytes", "check_conv", "pair"]
+__all__ = [
+    "BinaryConv2d",
+    "BitPlanes",
+    "Pair",
+    "Thermometer",
+    "as_bytes",
+    "as_floats",
+    "check_conv",
+    "pair",
+]
 
 Pair = tuple[int, int]
 
@@ -138,7 +147,12 @@ def as_bytes(x: Tensor) -> Tensor:
     >>> as_bytes(torch.tensor([-3.0, 0.5, 1.5, 254.4, 300.0]))
     tensor([  0.,   0.,   2., 254., 255.])
     """
-    return x.detach().to(torch.get_default_dtype()).round().clamp(0, 255)
+    return as_floats(x.detach()).round().clamp(0, 255)
+
+
+def as_floats(x: Tensor) -> Tensor:
+    """Return numbers of any type as floats; floats keep their type."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())
 
 
 class BitPlanes(nn.Module):
@@ -202,7 +216,8 @@ class Thermometer(nn.Module):
 
 def _planes(x: Tensor, masks: Tensor, levels: Tensor) -> Tensor:
     """Return ±1: whether ``x & mask >= level``, for every colour and every mask with its level."""
-    pixels = as_bytes(x).to(torch.uint8)[:, :, None]
+    whole = as_bytes(x)
+    pixels = whole.to(torch.uint8)[:, :, None]
     masks, levels = (by_bit.view(-1, *[1] * (x.ndim - 2)) for by_bit in (masks, levels))
     reached = (pixels & masks) >= levels
-    return reached.flatten(1, 2).to(torch.get_default_dtype()).mul_(2).sub_(1)
+    return reached.flatten(1, 2).to(whole.dtype).mul_(2).sub_(1)

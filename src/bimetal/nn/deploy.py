@@ -34,6 +34,9 @@ BITS = (Sign, BitPlanes, Thermometer)
 EXACT = (*BITS, Pixels, Bytes)
 """Layers that make what a binary layer may read as it is."""
 
+AT_ANY_NUMBERS = (*POOLS, BitPlanes, Thermometer, Pixels, Bytes, ByteConv2d, ByteLinear)
+"""Layers that a net may begin with whose inputs are numbers of any kind: they make bytes of them."""
+
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ShiftBatchNorm, Scale, Shift, Logits)
 
 
@@ -42,7 +45,8 @@ def with_byte_activations(model: nn.Module, x: Tensor) -> nn.Sequential:
     """Return a copy of a net in which real activations that layers with weights read are bytes.
 
     A `Bytes` layer, its range found from the data, is put before each binary layer that reads real
-    values: behind the activation, and before a pooling. Ordinary linear layers and convolutions become
+    values: behind the activation, and before a pooling; and at the beginning, where the inputs are not
+    whole numbers of 0 to 255. Ordinary linear layers and convolutions become
     layers of 8 bits. Binary layers that read bits or pixels stay. The copy answers nearly as the net
     does, is in eval mode, and equals its Program bit for bit: norms are folded as by `fold_norms`, and
     behind the last layer they are `Logits`.
@@ -71,7 +75,8 @@ def with_byte_activations(model: nn.Module, x: Tensor) -> nn.Sequential:
     """
     if not len(x):
         raise DataError("ranges are found from inputs, got none")
-    made = _Copy()
+    x = x if x.is_floating_point() else x.float()
+    made = _Copy(x)
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
@@ -151,9 +156,15 @@ class _Copy:
         What made the values here, poolings left out; None of the input of the net.
     n_before : int
         Layers up to it.
+    input : torch.Tensor
+        Inputs of the net.
+    reads_bytes : bool
+        Whether they are pictures, whole numbers of 0 to 255, and not numbers of any kind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, x: Tensor) -> None:
+        self.input = x
+        self.reads_bytes = bool(((x == x.round()) & (x >= 0) & (x <= LARGEST)).all())
         self.layers: list[nn.Module] = []
         self.pending: _Affine | None = None
         self.source: nn.Module | None = None
@@ -168,12 +179,14 @@ class _Copy:
         if isinstance(layer, BinaryLayer | nn.Linear | nn.Conv2d):
             self._add_weights(layer, x)
             return
+        if self.source is None and not self.reads_bytes and not isinstance(layer, AT_ANY_NUMBERS):
+            self._begin_with_bytes()
         self.layers.append(fold_norms(layer))
         if not isinstance(layer, POOLS):
             self.source, self.n_before = self.layers[-1], len(self.layers)
 
     def _add_weights(self, layer: Any, x: Tensor) -> None:
-        is_exact = self.source is None or isinstance(self.source, EXACT)
+        is_exact = isinstance(self.source, EXACT) or (self.source is None and self.reads_bytes)
         if not is_exact:
             self.source = _range_of(x)
             self.layers.insert(self.n_before, self.source)
@@ -189,6 +202,15 @@ class _Copy:
             made, self.pending = make(layer, whole)
         self.layers.append(made)
         self.source, self.n_before = made, len(self.layers)
+
+    def _begin_with_bytes(self) -> None:
+        """Let the net begin with bytes, and what they stand for."""
+        read = _range_of(self.input)
+        whole, n = _Whole.of(read, is_exact=False), self.input.shape[1]
+        step, offset = whole.step, -whole.step * whole.zero
+        self.source = Scale.of(step.float().expand(n), offset.float().expand(n))
+        self.layers[:0] = [read, self.source]
+        self.n_before = 2
 
     def _last(self) -> nn.Module | None:
         return self.layers[-1] if self.layers else None

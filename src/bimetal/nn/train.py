@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bimetal.errors import DataError, TrainingError
+from bimetal.errors import CheckpointError, DataError, TrainingError
 from bimetal.nn import checkpoint as checkpoints
 from bimetal.nn import distributed
 from bimetal.nn.config import Epoch, History, TrainConfig
@@ -76,7 +76,8 @@ def train(
     DataError
         When there are fewer than 2 rows, or the model has no parameters.
     CheckpointError
-        When the checkpoint belongs to another model or another config, or is damaged.
+        When the checkpoint belongs to another model, config, optimizer or number of rows, or is
+        damaged.
     TrainingError
         When the loss is not finite; the layer where it began is named, and the best state so far is
         put back first. When no validation loss was finite.
@@ -93,7 +94,7 @@ def train(
         stack.enter_context(torch.random.fork_rng(devices=gpus))
         torch.manual_seed(config.seed + distributed.rank())
         if path is not None and resume and path.exists():
-            run.restore(checkpoints.read(path, model, config))
+            run.restore(path, checkpoints.read(path, model, config))
         run.go(path)
     return run.history
 
@@ -256,6 +257,7 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
+            "n_rows": self.n_rows,
             "batches": self.generator.get_state(),
             "random": torch.get_rng_state(),
             "random_of_gpus": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -263,10 +265,21 @@ class _Run:
             "best_epoch": self.history.best_epoch,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, path: Path, state: dict[str, Any]) -> None:
         """Go on where another process was."""
+        if (n := state.get("n_rows", self.n_rows)) != self.n_rows:
+            raise CheckpointError(
+                f"'{path}' belongs to a training on {n} rows, and here are {self.n_rows}. Go on with what it "
+                "was begun with, or name another file"
+            )
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"'{path}' has the state of another optimizer than {type(self.optimizer).__name__} ({error}). "
+                "Go on with what it was begun with, or name another file"
+            ) from None
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.best, self.best_loss = state["best"], state["best_loss"]
         self.step = state["step"]
