@@ -376,6 +376,8 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
         lower_cnn(net, (3, 8, 8), answer="odds")  # type: ignore[arg-type]
     with pytest.raises(ProgramError, match="lowering needs float32 on the CPU"):
         lower_cnn(nn.Sequential(nn.BatchNorm2d(3).bfloat16()), (3, 8, 8))
+    with pytest.raises(ProgramError, match=r"torch.float64 on cpu; lowering needs float32"):
+        lower_cnn(nn.Sequential(nn.BatchNorm2d(3).double()), (3, 8, 8))
     with pytest.raises(ProgramError, match="lowering needs float32 on the CPU"):
         lower_cnn(nn.Sequential(nn.BatchNorm2d(3, device="meta")), (3, 8, 8))
 

@@ -18,6 +18,7 @@ from bimetal.files import atomic_write
 __all__ = ["compress"]
 
 QUICK_EPOCHS, QUICK_ROWS = 3, (2_000, 500)
+NAME_WIDTH = 22
 
 Model = Annotated[
     str,
@@ -108,15 +109,14 @@ def _written(study: Any, out: Path) -> dict[str, Any]:
 
 
 def _page(study: Any, values: dict[str, Any]) -> Any:
-    shown = table(
-        "model", ">test", ">valid", ">bytes", ">one row", ">batch, a row", "by", ">trained"
-    )
+    shown = table("model", ">test", ">bytes", ">one row", ">in a batch", "by")
+    shown.columns[0].min_width = NAME_WIDTH  # names read better whole; the rest is in study.json
     front = {r.name for by in values["pareto"] for r in study.pareto(by)}
     for r in study.results:
         shown.add_row(
             f"[bold]{escape(r.name)}[/bold]" if r.name in front else escape(r.name),
-            f"{100 * r.accuracy:.2f} %", f"{100 * r.valid_accuracy:.2f} %", amount(r.n_bytes),
-            _time(r.one_row_us), _time(r.batch_row_us), r.runtime, f"{r.seconds:.0f} s",
+            f"{100 * r.accuracy:.2f} %", amount(r.n_bytes), _time(r.one_row_us),
+            _time(r.batch_row_us), r.runtime,
         )  # fmt: skip
     left_out = [escape(f"left out: {s.name}: {s.reason}") for s in study.skipped]
     stopped = ["stopped: the methods that were finished"] if study.was_interrupted else []

@@ -119,7 +119,10 @@ def _image_shape(model: nn.Module, image: Image | None) -> tuple[int, int, int, 
 
 def _check_tensors(model: nn.Module) -> None:
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if tensor.device.type != "cpu" or tensor.dtype in (torch.float16, torch.bfloat16):
+        others = {torch.float16, torch.bfloat16, torch.float64}
+        if isinstance(model.get_submodule(name.rpartition(".")[0]), Logits):
+            others.remove(torch.float64)  # answers are scaled in float64
+        if tensor.device.type != "cpu" or tensor.dtype in others:
             raise ProgramError(
                 f"'{name}' is {tensor.dtype} on {tensor.device}; lowering needs float32 on the CPU: "
                 "model.cpu().float()"
