@@ -63,6 +63,14 @@ def test_a_finished_training_resumes_to_the_same_end(tmp_path: Path) -> None:
     assert all(map(torch.equal, first.state_dict().values(), again.state_dict().values()))
 
 
+def test_what_was_seen_of_layers_comes_back(tmp_path: Path) -> None:
+    config = replace(CONFIG, watches_layers=True)
+    whole = fit(net(), config, tmp_path / "run.pt")
+    again = fit(net(), config, tmp_path / "run.pt", resume=True)
+    assert again.epochs == whole.epochs
+    assert again.epochs[0].layers["0"].histogram == whole.epochs[0].layers["0"].histogram
+
+
 def test_without_resume_a_training_begins_anew(tmp_path: Path) -> None:
     fit(net(), replace(CONFIG, seed=7), tmp_path / "run.pt")
     first, again = net(), net()

@@ -248,3 +248,14 @@ def test_a_study_without_latencies_still_makes_a_page(tmp_path: Path) -> None:
     facts = study().facts
     write_compression(Study((bare,), facts=facts, was_interrupted=True), tmp_path)
     assert "stopped before its end" in (tmp_path / "compression.html").read_text()
+
+
+def test_the_seed_is_that_of_the_initial_weights_as_well() -> None:
+    import torch
+
+    from bimetal.compress import load_model
+
+    spec = f"{Path(__file__).with_name('nets.py')}:plain_cnn"
+    first, same, other = (load_model(spec, seed=seed) for seed in (1, 1, 2))
+    pairs = zip(first.parameters(), same.parameters(), other.parameters(), strict=True)
+    assert all(torch.equal(a, b) and not torch.equal(a, c) for a, b, c in pairs)

@@ -73,7 +73,7 @@ def compress(
         _require(package, "report")
     from bimetal import compress as families
 
-    net = families.load_model(model, weights)
+    net = families.load_model(model, weights, seed)
     rows = families.read_data(data, is_time_ordered=time_ordered, seed=seed)
     if quick:
         rows = rows.shortened(*QUICK_ROWS)

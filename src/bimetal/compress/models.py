@@ -22,7 +22,9 @@ from bimetal.errors import DataError, MissingExtraError
 __all__ = ["check_model", "load_model", "load_weights"]
 
 
-def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.Module:
+def load_model(
+    spec: str, weights: str | os.PathLike[str] | None = None, seed: int = 0
+) -> nn.Module:
     """Call the function that makes a model, and load weights into it.
 
     Parameters
@@ -32,6 +34,8 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
         the working folder included). The function takes no arguments.
     weights : str or path-like, optional
         A .safetensors file, or what ``torch.save(model.state_dict(), path)`` wrote.
+    seed : int, default 0
+        Of what the function draws from torch's generator: its initial weights.
 
     Raises
     ------
@@ -46,7 +50,9 @@ def load_model(spec: str, weights: str | os.PathLike[str] | None = None) -> nn.M
     """
     make = _function(spec)
     try:
-        model = make()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = make()
     except Exception as error:
         raise DataError(
             f"'{spec}' was called without arguments and failed: {_said(error)}"

@@ -16,8 +16,9 @@ from torch import nn
 from bimetal.errors import CheckpointError
 from bimetal.files import atomic_write
 from bimetal.nn.config import Epoch, TrainConfig
+from bimetal.nn.insight import Histogram, LayerInsight
 
-__all__ = ["as_plain", "read", "write"]
+__all__ = ["as_epoch", "as_plain", "read", "write"]
 
 VERSION = 1
 State = dict[str, Any]
@@ -113,10 +114,14 @@ def _require_same(path: object, what: str, saved: State, wanted: State) -> None:
 
 
 def as_plain(epoch: Epoch) -> State:
-    """Return the numbers of an epoch as a dict."""
-    return {
-        "number": epoch.number,
-        "train_loss": epoch.train_loss,
-        "valid_loss": epoch.valid_loss,
-        "flip_ratio": epoch.flip_ratio,
+    """Return an epoch as dicts of numbers."""
+    return asdict(epoch)
+
+
+def as_epoch(plain: State) -> Epoch:
+    """Return the epoch that `as_plain` was given."""
+    layers = {
+        name: LayerInsight(**{**one, "histogram": Histogram(**one["histogram"])})
+        for name, one in plain.get("layers", {}).items()
     }
+    return Epoch(**{**plain, "layers": layers})

@@ -287,7 +287,7 @@ class _Run:
         torch.set_rng_state(state["random"])
         if state["random_of_gpus"]:
             torch.cuda.set_rng_state_all(state["random_of_gpus"])
-        self.history.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.history.epochs = [checkpoints.as_epoch(epoch) for epoch in state["epochs"]]
         self.history.best_epoch = state["best_epoch"]
         set_progress(self.model, len(self.history.epochs) / self.config.max_epochs)
 
