@@ -108,17 +108,17 @@ RECIPES: tuple[Recipe, ...] = (
     _connect("fashion_mnist", True, 512, None, 0, 10),
     _binarynet("fashion_mnist", 512, None, 1, 10),
     _xnor("fashion_mnist", 512, 10),
-    _lenet("fashion_mnist", 8, None, 1),
+    _lenet("fashion_mnist", 5, None, 1),
     Recipe(
         "BinaryNet VGG, a quarter as wide", "cifar10_subset",
         lambda seed: zoo.vgg_small(width=0.25, dense=(256,), last="8bit", seed=seed),
-        _config(30, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
+        _config(15, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
         remark="10,000 training and 1,000 test pictures: a subset",
     ),
     Recipe(
-        "ReActNet-18, a quarter as wide", "cifar10_subset",
-        lambda seed: zoo.react18(10, 32, width=0.25, stem="cifar", seed=seed),
-        _config(30, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
+        "ReActNet-18, an eighth as wide", "cifar10_subset",
+        lambda seed: zoo.react18(10, 32, width=0.125, stem="cifar", seed=seed),
+        _config(15, 5e-3, 64), "cross_entropy", shifts=4, flips=True, n_seeds=1,
         remark="10,000 training and 1,000 test pictures: a subset",
     ),
 )  # fmt: skip
