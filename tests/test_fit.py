@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
-from bimetal.errors import DataError, TrainingError
-from bimetal.nn import BinaryLinear, Sign, TrainConfig, accuracy, fit_classifier, predict
+from bimetal.errors import DataError, NotFiniteError, TrainingError
+from bimetal.nn import BinaryLinear, Sign, TrainConfig, accuracy, fit_classifier, predict, train
 from bimetal.nn.diagnosis import first_not_finite
 from bimetal.nn.fit import LOSSES
 
@@ -140,19 +141,32 @@ def test_the_layer_where_values_ceased_to_be_finite_is_named() -> None:
         fit_classifier(model, X, Y, CONFIG)
 
 
-def test_an_input_that_is_not_finite_is_named_as_such() -> None:
+def through_train(model, x):
+    """Below `fit_classifier`, which would refuse such rows."""
+    return train(model, lambda rows: cross_entropy(model(x[rows]), Y[rows]), len(x), CONFIG)
+
+
+def with_infinity() -> torch.Tensor:
     bad = X.clone()
     bad[3, 2] = math.inf
+    return bad
+
+
+def test_an_input_that_is_not_finite_is_named_as_such() -> None:
     with pytest.raises(TrainingError, match=r"the input of layer '0' \(Linear\) is not finite"):
-        fit_classifier(nn.Sequential(nn.Linear(6, 3)), bad, Y, CONFIG)
+        through_train(nn.Sequential(nn.Linear(6, 3)), with_infinity())
 
 
 def test_a_nan_that_hides_behind_a_sign_is_found_all_the_same() -> None:
-    bad, model = X.clone(), net()
-    bad[3, 2] = math.inf
+    model = net()
     with pytest.raises(TrainingError, match="was not finite after epoch 1, though the loss was"):
-        fit_classifier(model, bad, Y, CONFIG)
+        through_train(model, with_infinity())
     assert all(torch.isfinite(t).all() for t in model.state_dict().values())
+
+
+def test_rows_that_are_not_finite_are_refused_at_the_door() -> None:
+    with pytest.raises(NotFiniteError, match="1 of 200 rows hold NaN or infinity .* row 3"):
+        fit_classifier(net(), with_infinity(), Y, CONFIG)
 
 
 def test_a_loss_that_fails_alone_is_named_as_such() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from bimetal import zoo
 from bimetal.errors import DataError, ProgramError
 from bimetal.format import save
-from bimetal.nn import BinaryLinear, Logits, Thermometer, predict
+from bimetal.nn import Logits, TrainConfig, fit_classifier, predict
 from bimetal.nn.summary import summary
 from bimetal.packed import Packed, rows_of, verify
 from bimetal.reference import run
@@ -55,6 +55,18 @@ def test_verify_says_that_the_twins_name_the_same_classes(member: zoo.Architectu
     found = verify(net, inputs(net))
     assert found.n_equal_classes == found.n_rows == 6
     assert found.largest_difference < 1e-5
+
+
+@pytest.mark.parametrize("build", [zoo.finn_mlp, zoo.vgg_small], ids=lambda f: f.__name__)
+def test_a_net_that_ends_in_a_norm_is_exact_too_once_it_was_trained(build) -> None:
+    net = (
+        build(width=16, image_size=10, seed=0)
+        if build is zoo.finn_mlp
+        else build(width=0.0625, image_size=16, seed=0)
+    )
+    x, y = inputs(net, 64), torch.arange(64) % 10
+    fit_classifier(net, x, y, TrainConfig(2, 16))
+    assert verify(net, x).is_exact
 
 
 def test_verify_counts_the_rows_that_differ() -> None:

@@ -197,5 +197,5 @@ def test_what_makes_no_net_says_why(options: dict[str, Any], message: str) -> No
 
 def test_statistics_of_one_picture_are_refused() -> None:
     net = zoo.vgg16(True, 4, 32, 0.0625, 0)
-    with pytest.raises(DataError, match="two pictures at least, got 1"):
+    with pytest.raises(DataError, match="two inputs at least, got 1"):
         zoo.calibrate(net, images(net, 1))

@@ -15,7 +15,7 @@ from torch import nn
 
 from bimetal.errors import DataError
 from bimetal.lower import trace
-from bimetal.nn import fold_norms, predict
+from bimetal.nn import Logits, Scale, fold_norms, predict
 from bimetal.program import Program
 from bimetal.runtime import Engine
 
@@ -79,6 +79,7 @@ class Packed:
         self.program: Program = lowered.program
         self.engine = Engine(self.program, **engine)
         self._written = {name for name in lowered.layers if name}
+        self._last = lowered.layers[-1]
 
     def twin(self, model: nn.Module) -> nn.Module:
         """Return a copy of the net whose norms are folded where the Program has them as floats.
@@ -86,8 +87,15 @@ class Packed:
         torch rounds a batch norm in another order than the Program does. It does not matter where a
         sign follows (there the threshold is asked of the norm itself), and elsewhere it is a few
         units in the last place.
+        units in the last place. A norm at the end scales in float64, as the Program's link does.
         """
-        return fold_norms(model, self._written)
+        folded = fold_norms(model, self._written)
+        last = self._last
+        if last and isinstance(scale := folded.get_submodule(last), Scale):
+            parent, _, name = last.rpartition(".")
+            logits = Logits.of(scale.scale, scale.offset)
+            setattr(folded.get_submodule(parent), name, logits)
+        return folded
 
     def answers(self, x: Any, batch_size: int = 1000) -> Floats:
         """Return the answers to inputs of shape (n_rows, channels, ...).

@@ -50,6 +50,7 @@ def calibrate(
     if len(x) < 2:
         raise DataError(f"statistics need two inputs at least, got {len(x)}")
     norms = [m for m in net.modules() if isinstance(m, Norm)]
+    place = next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)
     ranges = [m for m in net.modules() if isinstance(m, Bytes) and m.momentum is not None]
     modes = {m: m.training for m in net.modules()}
     momenta = [norm.momentum for norm in norms]
@@ -64,7 +65,7 @@ def calibrate(
     try:
         for batch in torch.split(x, batch_size):
             if len(batch) > 1:
-                net(batch.float())
+                net(batch.to(place))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

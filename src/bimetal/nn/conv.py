@@ -127,8 +127,10 @@ class BinaryConv2d(BinaryLayer):
         if self.pad_value and any(padding):
             down, right = padding
             x, padding = pad(x, (right, right, down, down), value=float(self.pad_value)), (0, 0)
-        x, w = self._exact(x, self._working_weight())
-        return self._scaled(conv2d(x, w, None, self.stride, padding, self.dilation, self.groups))
+        w, alpha = self._working()
+        x, w = self._exact(x, w)
+        sums = conv2d(x, w, None, self.stride, padding, self.dilation, self.groups)
+        return self._scaled(sums, alpha)
 
     def extra_repr(self) -> str:
         """Name the sizes when the layer is printed."""

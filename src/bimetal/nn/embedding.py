@@ -79,7 +79,7 @@ class BinaryEmbedding(BinaryLayer):
     def forward(self, numbers: Tensor) -> Tensor:
         """Map whole numbers (...) to rows (..., n_features), or (..., n) to (..., n_features)."""
         self._check(numbers)
-        w, alpha = self._working_weight(), self.alpha
+        w, alpha = self._working()
         rows = embedding(numbers, w if alpha is None else w * alpha[:, None])
         if self.absent is None:
             return rows if self.answer == "rows" else rows.mean(-2)

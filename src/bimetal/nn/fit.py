@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bimetal.errors import DataError
+from bimetal.errors import DataError, NotFiniteError
 from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.layers import kept_signs
 from bimetal.nn.losses import distillation, squared_hinge
@@ -73,7 +73,8 @@ def fit_classifier(
     Raises
     ------
     DataError
-        When rows and classes differ in number or there are none, a class is negative or has no output,
+        When rows hold NaN or infinity (`NotFiniteError`), rows and classes differ in number or there
+        are none, a class is negative or has no output,
         the loss is unknown, or the model has no parameters.
 
     Examples
@@ -133,6 +134,12 @@ def _checked(x: Any, y: Any) -> Labelled:
     x, y = torch.as_tensor(x), torch.as_tensor(y)
     if not len(x):
         raise DataError("no rows were given")
+    if x.is_floating_point() and not torch.isfinite(x).all():
+        rows = torch.nonzero(~torch.isfinite(x.flatten(1)).all(1)).flatten()
+        raise NotFiniteError(
+            f"{len(rows)} of {len(x)} rows hold NaN or infinity (the first is row {int(rows[0])}); a sign "
+            "would make −1 or +1 of them without a word. Fill them, or leave these rows out"
+        )
     if y.ndim != 1 or len(x) != len(y) or y.is_floating_point():
         raise DataError(
             f"one class, a whole number, for each of {len(x)} rows expected, got {y.dtype} of shape "

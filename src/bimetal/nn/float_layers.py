@@ -120,14 +120,12 @@ class StepLinear(nn.Linear):
 
     Examples
     --------
-    >>> StepLinear(3, 2, bias=False)._working_weight().shape
+    >>> StepLinear(3, 2, bias=False)._working()[0].shape
     torch.Size([1, 2, 3])
     """
 
-    alpha = None
-
-    def _working_weight(self) -> Tensor:
-        return self.weight[None]
+    def _working(self) -> tuple[Tensor, None]:
+        return self.weight[None], None
 
 
 class Table(nn.Embedding):

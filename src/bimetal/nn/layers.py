@@ -139,20 +139,24 @@ class BinaryLayer(nn.Module):
         """Return weights as (n_out, inputs of a group, ...)."""
         return w
 
-    def _working_weight(self) -> Tensor:
-        """Return the weights that the forward pass multiplies with, of the latent shape."""
+    def _working(self) -> tuple[Tensor, Tensor | None]:
+        """Return what the forward pass multiplies with, of the latent shape, and the scale of its sums.
+
+        Weights are prepared once for both: that is what a step of the finer methods costs most.
+        """
+        if self._kept is not None and not self.binarizer.is_shifted:
+            return self._kept, self.alpha
+        prepared = self._prepared()
         if self.uses_latent:
-            return self._prepared().view_as(self.latent_weight)
-        if not self.binarizer.is_shifted:
-            return self.binary_weight
-        prepared, alpha = self._prepared(), self.alpha
-        signs = self.binary_weight.view_as(prepared)
-        # the scale acts on the sums, so the middle is divided by it here
+            return prepared.view_as(self.latent_weight), None
+        alpha: Tensor | None = self._parameters.get("scale")
+        alpha = self.binarizer.alpha(prepared) if alpha is None else alpha
+        signs = self.binarizer.signs(prepared, self.training, self.progress)
         middle = self.binarizer.shift(prepared)
-        if middle is not None:
+        if middle is not None:  # the scale acts on the sums, so the middle is divided by it here
             scale = 1.0 if alpha is None else alpha.view_as(middle).clamp_min(1e-12)
             signs = signs + middle / scale
-        return signs.view_as(self.latent_weight)
+        return signs.view_as(self.latent_weight), alpha
 
     def _exact(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         """Return input and weights as float64 where sums of bytes times ±1 would outgrow float32."""
@@ -160,9 +164,9 @@ class BinaryLayer(nn.Module):
             return x, w
         return x.double(), w.double()
 
-    def _scaled(self, sums: Tensor) -> Tensor:
+    def _scaled(self, sums: Tensor, alpha: Tensor | None) -> Tensor:
         """Scale the sums (n_rows, n_out, ...), or of one row without an axis of rows."""
-        alpha, sums = self.alpha, self._narrowed(sums)
+        sums = self._narrowed(sums)
         n_axes = self.latent_weight.ndim - 2
         return sums if alpha is None else sums * alpha.view(-1, *[1] * n_axes)
 
@@ -235,18 +239,19 @@ class BinaryLinear(BinaryLayer):
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., n_in) to (..., n_out)."""
         self._require_inputs(x, self.n_in, axis=-1)
-        x, w = self._exact(x, self._working_weight())
+        w, alpha = self._working()
+        x, w = self._exact(x, w)
         if self.groups == 1:
-            return self._scaled(linear(x, w.view(self.n_out, self.n_in)))
+            return self._scaled(linear(x, w.view(self.n_out, self.n_in)), alpha)
         parts = x.reshape(-1, self.groups, w.shape[2]).transpose(0, 1)
         sums = torch.bmm(parts, w.transpose(1, 2)).transpose(0, 1)
         sums = sums.reshape(*x.shape[:-1], self.n_out)
         # torch's norms round differently on strided memory, and lowering asks them on contiguous
-        return self._scaled(sums.contiguous())
+        return self._scaled(sums.contiguous(), alpha)
 
-    def _scaled(self, sums: Tensor) -> Tensor:
+    def _scaled(self, sums: Tensor, alpha: Tensor | None) -> Tensor:
         """Scale the sums (n_rows, ..., n_out), outputs last as in torch's own layer."""
-        alpha, sums = self.alpha, self._narrowed(sums)
+        sums = self._narrowed(sums)
         return sums if alpha is None else sums * alpha
 
     def extra_repr(self) -> str:

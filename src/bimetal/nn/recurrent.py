@@ -19,7 +19,8 @@ __all__ = ["BinaryRNN", "Recurrent"]
 
 def _once(layer: BinaryLinear) -> Callable[[Tensor], Tensor]:
     """Return the layer with its weights worked out, so that all steps of a call have the same ones."""
-    w, alpha = layer._working_weight()[0].T, layer.alpha
+    weight, alpha = layer._working()
+    w = weight[0].T
     return lambda x: x @ w if alpha is None else x @ w * alpha
 
 

@@ -99,8 +99,10 @@ class BinaryConv1d(BinaryLayer):
         self._require_inputs(x, self.n_in, axis=-2)
         if any(self.padding):
             x = pad(x, self.padding, value=float(self.pad_value))
-        x, w = self._exact(x, self._working_weight())
-        return self._scaled(conv1d(x, w, None, self.stride, 0, self.dilation, self.groups))
+        w, alpha = self._working()
+        x, w = self._exact(x, w)
+        sums = conv1d(x, w, None, self.stride, 0, self.dilation, self.groups)
+        return self._scaled(sums, alpha)
 
     def extra_repr(self) -> str:
         """Name the sizes when the layer is printed."""

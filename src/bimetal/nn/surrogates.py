@@ -128,7 +128,7 @@ def _straight_for_weights(grad: Tensor, x: Tensor) -> Tensor:
         low, high = torch.aminmax(x)  # reading is a third of the work of masking
         if low >= -1 and high <= 1:
             return grad
-    return _FUSED[clipped](grad, x)
+    return FUSED[clipped](grad, x)
 
 
 # numbers of 1 to 2 lie one eps apart
@@ -136,7 +136,7 @@ _AFTER: dict[torch.dtype, Callable[[float], float]] = {
     kind: lambda bound, kind=kind: bound + torch.finfo(kind).eps  # type: ignore[misc]
     for kind in (torch.float32, torch.float16, torch.bfloat16)
 }
-_FUSED: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
+FUSED: dict[Any, Callable[[Tensor, Tensor], Tensor]] = {
     identity: lambda grad, x: grad,
     clipped: _straight_within(1.0),
     clipped_wide: _straight_within(1.25),
@@ -154,7 +154,7 @@ class _Binarize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        fused = _FUSED.get(ctx.slope)
+        fused = FUSED.get(ctx.slope)
         return (fused(grads[0], x) if fused else grads[0] * ctx.slope(x)), None, None
 
 

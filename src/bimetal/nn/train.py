@@ -220,7 +220,9 @@ class _Run:
         if not self.scaler.is_enabled():
             self.optimizer.step()
             return
-        parts = self.optimizer.optimizers if isinstance(self.optimizer, Split) else (self.optimizer,)
+        parts = (
+            self.optimizer.optimizers if isinstance(self.optimizer, Split) else (self.optimizer,)
+        )
         for one in parts:
             self.scaler.step(one)
         self.scaler.update()
