@@ -10,7 +10,14 @@ from torch import nn
 from bimetal import zoo
 from bimetal.errors import DataError, ProgramError
 from bimetal.format import save
-from bimetal.nn import Logits, TrainConfig, fit_classifier, predict
+from bimetal.nn import (
+    BinaryLinear,
+    Logits,
+    Thermometer,
+    TrainConfig,
+    fit_classifier,
+    predict,
+)
 from bimetal.nn.summary import summary
 from bimetal.packed import Packed, rows_of, verify
 from bimetal.reference import run

@@ -221,7 +221,7 @@ def _xnor_slope(w: Tensor) -> Tensor:
 
 def _row_sums(w: Tensor) -> Tensor:
     """Return Σ|w| of each output, shaped to broadcast."""
-    sums = torch.linalg.vector_norm(w.flatten(1), ord=1, dim=1).clamp_min(1e-12)
+    sums: Tensor = torch.linalg.vector_norm(w.flatten(1), ord=1, dim=1).clamp_min(1e-12)
     return sums.view(-1, *[1] * (w.ndim - 1))
 
 
