@@ -251,6 +251,20 @@ def test_a_preparation_keeps_shapes_and_survives_equal_weights(f) -> None:
     assert torch.isfinite(f(torch.full((2, 4), 0.3), 0.5)).all()
 
 
+@pytest.mark.parametrize("f", PREPARATIONS, ids=lambda f: f.__name__)
+def test_the_gradient_of_a_preparation_is_its_derivative(f) -> None:
+    w = torch.randn(3, 4, 2, 2, generator=G, dtype=torch.float64).requires_grad_()
+    if f is recu:  # Q is held constant there, as its authors do
+        bound = f(w.detach(), 0.5).abs().amax((1, 2, 3)).view(-1, 1, 1, 1)
+        inside = (f(w.detach(), 0.5).abs() < bound).double()
+        weights = inside * torch.randn(w.shape, generator=G, dtype=torch.float64)
+        by_parts = torch.autograd.grad((f(w, 0.5) * weights).sum(), w)[0]
+        plain = torch.autograd.grad((PREPARATIONS[2](w, 0.5) * weights).sum(), w)[0]
+        torch.testing.assert_close(by_parts, plain)
+    else:
+        assert torch.autograd.gradcheck(lambda x: f(x, 0.5), (w,))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -46,6 +46,31 @@ class _Centre(torch.autograd.Function):
         return grads[0] - grads[0].mean(dim=1, keepdim=True)
 
 
+class _Standardize(torch.autograd.Function):
+    """Rows less their means, over their deviations: in a third of the sweeps that autograd would take.
+
+    With z = (w − mean) / s and s² = Σ(w − mean)² / (n − 1), the gradient of w is
+    (g − mean(g) − z Σ(gz) / (n − 1)) / s.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        z = rows - rows.mean(dim=1, keepdim=True)
+        n = max(rows.shape[1] - 1, 1)
+        s = (torch.linalg.vector_norm(z, dim=1, keepdim=True) / math.sqrt(n)).clamp_min(1e-12)
+        z = z.div_(s)
+        ctx.save_for_backward(z, s)
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        z, s = ctx.saved_tensors
+        g, n = grads[0], max(z.shape[1] - 1, 1)
+        along = torch.linalg.vecdot(g, z, dim=1).unsqueeze(1) / n
+        centred = g - g.mean(dim=1, keepdim=True)
+        return torch.addcmul(centred, z, along, value=-1) / s
+
+
 # What is done to latent weights before the sign: (n_out, ...) and the share of training done → same
 
 
@@ -61,9 +86,7 @@ def centred(w: Tensor, progress: float) -> Tensor:
 
 def standardized(w: Tensor, progress: float) -> Tensor:
     """Give each output mean 0 and deviation 1: balanced bits (IR-Net's Libra, arXiv:1909.10788)."""
-    rows = w.flatten(1)
-    deviation = rows.std(dim=1, keepdim=True).clamp_min(1e-12)
-    return ((rows - rows.mean(dim=1, keepdim=True)) / deviation).view_as(w)
+    return _Standardize.apply(w.flatten(1)).view_as(w)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def recu(w: Tensor, progress: float) -> Tensor:
@@ -74,9 +97,9 @@ def recu(w: Tensor, progress: float) -> Tensor:
     """
     w = standardized(w, progress)
     tau = 0.85 + (0.99 - 0.85) * progress
-    bound = -w.detach().abs().flatten(1).mean(1) * math.log(2 - 2 * tau)
+    bound = -mean_abs_detached(w) * math.log(2 - 2 * tau)
     bound = bound.view(-1, *[1] * (w.ndim - 1))
-    return torch.minimum(torch.maximum(w, -bound), bound)
+    return torch.clamp(w, -bound, bound)
 
 
 PREPARATIONS: tuple[Callable[[Tensor, float], Tensor], ...] = (
@@ -88,7 +111,9 @@ PREPARATIONS: tuple[Callable[[Tensor, float], Tensor], ...] = (
 
 def mean_abs(w: Tensor) -> Tensor:
     """α = mean |w|, the best scale of a sign; the gradient flows through it (XNOR-Net, corrected)."""
-    return w.abs().flatten(1).mean(1)
+    rows = w.flatten(1)
+    sums: Tensor = torch.linalg.vector_norm(rows, ord=1, dim=1)
+    return sums / rows.shape[1]
 
 
 def mean_abs_detached(w: Tensor) -> Tensor:

@@ -69,7 +69,8 @@ def ede(x: Tensor, progress: float = 0.0, t_min: float = 1e-3, t_max: float = 10
     """
     t: float = t_min * (t_max / t_min) ** progress
     k: float = max(1 / t, 1.0)
-    return (1 - torch.tanh(t * x).square()) * (k * t)
+    y = torch.tanh(t * x)
+    return torch.addcmul(x.new_ones(()), y, y, value=-1) * (k * t)
 
 
 SURROGATES: tuple[Callable[..., Tensor], ...] = (
