@@ -68,7 +68,8 @@ class _Standardize(torch.autograd.Function):
         g, n = grads[0], max(z.shape[1] - 1, 1)
         along = torch.linalg.vecdot(g, z, dim=1).unsqueeze(1) / n
         centred = g - g.mean(dim=1, keepdim=True)
-        return torch.addcmul(centred, z, along, value=-1) / s
+        found: Tensor = torch.addcmul(centred, z, along, value=-1) / s
+        return found
 
 
 # What is done to latent weights before the sign: (n_out, ...) and the share of training done → same
