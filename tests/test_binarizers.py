@@ -217,6 +217,17 @@ def test_real_weights_work_inside_the_block_and_nowhere_else() -> None:
     assert torch.equal(net(x), binary)
 
 
+@each_method
+def test_real_weights_work_where_signs_are_kept_as_well(name: str) -> None:
+    net, x = nn.Sequential(layer(name)).eval(), torch.randn(2, 3, 6, 6, generator=G)
+    with real_weights(net):
+        expected = net(x)
+        with kept_signs(net):
+            assert torch.equal(net(x), expected)
+    with kept_signs(net), real_weights(net):
+        assert torch.equal(net(x), expected)
+
+
 def test_two_stages_share_every_weight() -> None:
     net = nn.Sequential(layer("bi_real"))
     before = net[0].latent_weight

@@ -144,7 +144,7 @@ class BinaryLayer(nn.Module):
 
         Weights are prepared once for both: that is what a step of the finer methods costs most.
         """
-        if self._kept is not None and not self.binarizer.is_shifted:
+        if self._kept is not None and not self.uses_latent and not self.binarizer.is_shifted:
             return self._kept, self.alpha
         prepared = self._prepared()
         if self.uses_latent:
