@@ -25,7 +25,9 @@ def test_a_last_batch_of_one_row_has_no_variance_and_is_left_out() -> None:
 
 
 def test_weights_modes_and_momenta_stay() -> None:
-    net = nn.Sequential(BinaryLinear(5, 4), nn.BatchNorm1d(4, momentum=0.3), nn.Dropout(0.5)).train()
+    net = nn.Sequential(
+        BinaryLinear(5, 4), nn.BatchNorm1d(4, momentum=0.3), nn.Dropout(0.5)
+    ).train()
     net[2].eval()
     before = [p.detach().clone() for p in net.parameters()]
     calibrate(net, X)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from bimetal.format import load, save
     from bimetal.lower import lower_cnn
     from bimetal.packed import Packed, verify
-    from bimetal.sizes import packed_summary
     from bimetal.program import Program
     from bimetal.runtime import Engine, isas
+    from bimetal.sizes import packed_summary
 
     __version__: str
 

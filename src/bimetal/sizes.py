@@ -24,7 +24,8 @@ class PackedLayer:
     Attributes
     ----------
     name, kind : str
-        Its name in the net, and of its class; the reading of the input has neither.
+        Its name in the net, and of its class; the reading of the input has neither. A function in a
+        forward of the net's own is called after the module around it, and of the kind "function".
     ops : tuple of str
         The operations that it became; none where it became a part of another layer's.
     n_bit_macs, n_other_macs : int
@@ -51,7 +52,8 @@ class PackedSummary:
     Attributes
     ----------
     layers : tuple of PackedLayer
-        In the order of their names in the net; what has neither weights nor operations is left out.
+        In the order of their names in the net, functions last; what has neither weights nor
+        operations is left out.
     header_bytes : int
         The rest of the file: its description, and padding.
     float_bytes : int
@@ -129,15 +131,16 @@ def packed_summary(model: nn.Module, image: tuple[int, ...] | None = None) -> Pa
         for layer in summary(model, image or model.image_shape).layers  # type: ignore[arg-type]
     }
     layers = []
-    names = ["", *(name for name, _ in model.named_modules() if name)]
-    for name in names:
+    modules = dict(model.named_modules())
+    functions = dict.fromkeys(name for name in lowered.layers if name not in modules)
+    for name in ("", *(name for name in modules if name), *functions):
         rows, ours = costs.get(name, ()), in_torch.get(name)
         if not rows and ours is None:
             continue
         layers.append(
             PackedLayer(
                 name,
-                type(model.get_submodule(name)).__name__ if name else "",
+                (type(modules[name]).__name__ if name in modules else "function") if name else "",
                 tuple(row.op for row in rows),
                 ours.n_bit_macs if ours else 0,
                 ours.n_byte_macs + ours.n_real_macs if ours else 0,

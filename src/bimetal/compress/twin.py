@@ -17,12 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from bimetal.compress.data import CompressData
-from bimetal.compress.graph import ACTIVATIONS, NORMS, NOTHING, straight
+from bimetal.compress.graph import NORMS, straight
 from bimetal.errors import DataError
 from bimetal.nn import ByteConv2d, ByteLinear, Sign, Thermometer
 from bimetal.nn.convert import binarize_
 from bimetal.nn.policy import Policy, policy
 from bimetal.nn.scales import norm_after
+from bimetal.nn.tracing import ACTIVATIONS, NOTHING
 
 __all__ = ["Cuts", "binary_twin", "quantile_cuts"]
 

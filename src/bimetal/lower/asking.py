@@ -6,8 +6,7 @@ sign flips is read off: on all of them, if there are few enough, and else by hal
 sides of the place that is found, and a few hundred places elsewhere, are asked again as a check.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +22,6 @@ __all__ = [
     "Crossing",
     "Span",
     "crossing",
-    "in_eval_mode",
     "layers_answer",
 ]
 
@@ -173,15 +171,3 @@ def layers_answer(layers: Sequence[nn.Module], span: Span, n_axes: int) -> Answe
         return answers.reshape(places.shape[::-1]).T if n_axes else answers
 
     return fires
-
-
-@contextmanager
-def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put a net in eval mode within a ``with`` block; each module is then as it was."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -21,6 +21,9 @@ def lower_cnn(
 ) -> Program:
     """Lower a trained net on pictures or sequences.
 
+    A net with a forward of its own, functions and sums among its steps, is first written anew by
+    `bimetal.nn.as_sequence`; what it says of such a net holds here.
+
     The raw row of the Program is the picture, height × width × channels of numbers from 0 to 255
     (rows, then pixels, then colours), while the model reads (n_rows, channels, height, width). Of a
     sequence it is length × channels, and the model reads (n_rows, channels, length). A net whose
@@ -39,7 +42,8 @@ def lower_cnn(
     ``ByteConv2d.from_conv(conv, (0, 0, 0), (1 / 255,) * 3)`` in its place.
 
     Real-valued activations become bytes where the model says so, by `Bytes`; see
-    `bimetal.nn.with_byte_activations` for a net that was trained without.
+    `bimetal.nn.with_byte_activations` for a net that was trained without: one whose last layer is a
+    `torch.nn.Linear`, say, for which there is no operation.
 
     No golden rows are stored: one picture of 224 × 224 would take 600 KB of the file. To add some,
     ``dataclasses.replace(program, golden_x=rows, golden_y=reference.run(program, rows))``.
@@ -47,8 +51,9 @@ def lower_cnn(
     Parameters
     ----------
     model : torch.nn.Module
-        Layers named in `SUPPORTED`, in any nesting of `torch.nn.Sequential`; on the CPU, in
-        float32. In any mode; it is asked in eval mode and left as it was.
+        Layers named in `SUPPORTED`, in any nesting of `torch.nn.Sequential` and `Residual`, or in a
+        module of your own of which `bimetal.nn.as_sequence` makes one; on the CPU, in float32. In
+        any mode; it is asked in eval mode and left as it was.
     image : tuple of int, optional
         Channels, height and width of the picture, or channels and length of the sequence; by
         default ``model.image_shape``.
@@ -65,7 +70,8 @@ def lower_cnn(
     ------
     ProgramError
         When a layer is not supported, reads what the one before does not make, or has no single
-        threshold a channel; the layer is named.
+        threshold a channel; the layer is named. When a forward of the net's own cannot be written as
+        a sequence; the step is named.
 
     Examples
     --------

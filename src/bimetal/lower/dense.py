@@ -18,9 +18,9 @@ from torch import nn
 
 from bimetal.bits import pack
 from bimetal.errors import ProgramError
-from bimetal.lower.asking import in_eval_mode
 from bimetal.lower.binary import scale_of
 from bimetal.nn import BinaryLinear, BinaryMLP
+from bimetal.nn.modes import in_eval_mode
 from bimetal.program import Dense
 
 __all__ = ["LoweredMLP", "lower_dense", "lower_mlp"]

@@ -67,17 +67,18 @@ def average(
     else:
         window = window_of(layer)
         is_padded = any(window.padding) and not layer.count_include_pad
-        if layer.ceil_mode or getattr(layer, "divisor_override", None) or is_padded:
+        if layer.ceil_mode or is_padded:
             raise ProgramError(
-                f"{name} is supported without ceil_mode and divisor_override, and where it is padded "
-                "with count_include_pad only"
+                f"{name} is supported without ceil_mode, and where it is padded with count_include_pad "
+                "only"
             )
     n = window.kernel[0] * window.kernel[1]
+    divisor = getattr(layer, "divisor_override", None) or n
     at = to_floats(writer, at)
     summed = _pool(writer, at, "sum", window)
     low, high = min(n * at.reach.low, 0), max(n * at.reach.high, 0)  # what lies outside adds 0
     span = at.span if at.kind == "floats" else Span(low, high)
-    return replace(summed, span=span, waiting=(Waiting(Over(n)),))
+    return replace(summed, span=span, waiting=(Waiting(Over(divisor)),))
 
 
 def _pool(writer: Writer, at: At, kind: Literal["max", "sum"], window: Window) -> At:

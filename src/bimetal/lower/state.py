@@ -6,7 +6,7 @@ channel and wait for what comes after them: for a sign they become a threshold, 
 float operations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -55,12 +55,19 @@ class Writer:
         In their order.
     layers : list of str
         For each operation, the layer that it comes from.
+    names : mapping of str to str
+        What layers are called in the user's net, where it was written anew as a sequence.
     """
 
     n_axes: int = 2
     here: str = ""
     ops: list[Op] = field(default_factory=list)
     layers: list[str] = field(default_factory=list)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, path: str) -> str:
+        """Return what the layer at a place is called in the user's net."""
+        return self.names.get(path, path)
 
     def write(self, op: Op, layer: str = "") -> int:
         """Append an operation of a layer, by default the present one; return its value's number."""

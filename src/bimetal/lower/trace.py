@@ -17,14 +17,15 @@ from torch import nn
 
 from bimetal.columns import Column
 from bimetal.cost import CostRow
-from bimetal.errors import ProgramError
-from bimetal.lower.asking import in_eval_mode
+from bimetal.errors import DataError, ProgramError
 from bimetal.lower.channelwise import folded
 from bimetal.lower.eight_bits import quantized_row
 from bimetal.lower.state import At, Writer, write_sums
 from bimetal.lower.walk import steps_of, walk
 from bimetal.nn import Logits, Scale
 from bimetal.nn.activations import Bytes
+from bimetal.nn.modes import in_eval_mode
+from bimetal.nn.straighten import Straight, straightened
 from bimetal.ops import Link
 from bimetal.program import Program
 
@@ -46,7 +47,9 @@ class Lowered:
     layers : tuple of str
         For each operation, the name of the layer (as in ``model.named_modules()``) that it comes
         from; empty for reading the picture. An operation that several layers became is that of the
-        first: a binary convolution with its norm and its sign is that of the convolution.
+        first: a binary convolution with its norm and its sign is that of the convolution. Functions
+        in a forward of the net's own, sums among them, are called after the module that calls them:
+        "layer1.0.add", "layer1.0.add_2".
     """
 
     program: Program
@@ -90,18 +93,26 @@ def trace(
     """
     _check_tensors(model)
     channels, height, width, n_axes = _image_shape(model, image)
-    writer = Writer(n_axes)
-    with in_eval_mode(model):
-        steps = steps_of(model)
+    straight = _straight(model)
+    writer = Writer(n_axes, names=straight.names)
+    with in_eval_mode(straight.row):
+        steps = steps_of(straight.row)
         first = steps[0][1] if steps else None
         if isinstance(first, Bytes):
-            writer.here, steps = steps[0][0], steps[1:]
+            writer.here, steps = writer.called(steps[0][0]), steps[1:]
         start = quantized_row(writer, channels, first if isinstance(first, Bytes) else None)
         at = walk(writer, At("bytes", (height, width, channels), start), steps)
         _answer(writer, at, answer)
     columns = (Column(column, "array", size=height * width * channels),)
     program = Program(columns, tuple(writer.ops), tuple(classes), dict(provenance or {}))
     return Lowered(program, tuple(writer.layers))
+
+
+def _straight(model: nn.Module) -> Straight:
+    try:
+        return straightened(model)
+    except DataError as error:
+        raise ProgramError(f"the net cannot be written as a sequence of layers: {error}") from error
 
 
 def _image_shape(model: nn.Module, image: Image | None) -> tuple[int, int, int, int]:

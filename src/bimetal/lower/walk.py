@@ -32,6 +32,7 @@ from bimetal.nn import (
 from bimetal.nn.activations import Bytes, Pixels
 from bimetal.nn.sequence import BinaryConv1d
 from bimetal.nn.take import Last
+from bimetal.nn.tracing import has_known_forward
 from bimetal.ops import Add
 
 __all__ = ["SUPPORTED", "Named", "steps_of", "walk"]
@@ -92,10 +93,10 @@ def walk(writer: Writer, at: At, steps: Sequence[Named]) -> At:
     ProgramError
         When a layer cannot be lowered; it is named.
     """
-    for name, layer in steps:
-        writer.here = name
+    for path, layer in steps:
+        writer.here = name = writer.called(path)
         if isinstance(layer, Residual):
-            at = _residual(writer, at, name, layer).named(name)
+            at = _residual(writer, at, path, layer).named(name)
             continue
         try:
             at = _step(writer, at, layer).named(name)
@@ -106,6 +107,7 @@ def walk(writer: Writer, at: At, steps: Sequence[Named]) -> At:
 
 def _step(writer: Writer, at: At, layer: nn.Module) -> At:
     _require_axes(writer, layer)
+    _require_known_forward(layer)
     match layer:
         case BitPlanes() | Thermometer():
             return eight_bits.planes(writer, at, layer)
@@ -143,11 +145,8 @@ def _advice(layer: nn.Module) -> str:
     """Return what to do about a layer that cannot be lowered, where that is known."""
     if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv3d):
         return ", since its weights are real: bimetal.nn.with_byte_activations makes them 8 bits"
-    if any(True for _ in layer.children()):
-        return (
-            ", since a forward of one's own is not read: write it as nn.Sequential, with "
-            "bimetal.nn.Residual for what goes around a branch"
-        )
+    if isinstance(layer, nn.Softmax | nn.LogSoftmax):
+        return ", since a Program answers with what it reads: leave it to the loss, and answer='softmax'"
     return ""
 
 
@@ -158,6 +157,15 @@ def _require_axes(writer: Writer, layer: nn.Module) -> None:
     if writer.n_axes == 2 and isinstance(layer, ON_SEQUENCES):
         raise ProgramError(
             "reads sequences, but this net reads pictures: (channels, height, width)"
+        )
+
+
+def _require_known_forward(layer: nn.Module) -> None:
+    """Refuse a class derived from a known layer that does something else: its rule would be wrong."""
+    if not has_known_forward(layer):
+        raise ProgramError(
+            "cannot be lowered, since its class has a forward of its own, of which nothing is known: "
+            "write it with the layers of torch.nn and bimetal.nn as parts"
         )
 
 
@@ -176,11 +184,26 @@ def _wait(writer: Writer, at: At, layer: nn.Module) -> At:
     return at.then(layer)
 
 
-def _residual(writer: Writer, at: At, name: str, block: Residual) -> At:
+def _require_not_in_place(writer: Writer, steps: Sequence[Named]) -> None:
+    """Refuse a way that writes into what the other way reads: torch adds another value then."""
+    for path, layer in steps:
+        if getattr(layer, "inplace", False):
+            raise ProgramError(
+                f"layer '{writer.called(path)}' ({type(layer).__name__}): writes into a value that the "
+                "other way of its block reads as well; give it inplace=False"
+            )
+        if not isinstance(layer, nn.Flatten):
+            return
+
+
+def _residual(writer: Writer, at: At, path: str, block: Residual) -> At:
+    name = writer.here
     start = at if at.kind == "bits" and not at.waiting else real(writer, at)
     ways = []
     for part, way in (("branch", block.branch), ("shortcut", block.shortcut)):
-        end = walk(writer, start, steps_of(way, f"{name}.{part}"))
+        steps = steps_of(way, f"{path}.{part}")
+        _require_not_in_place(writer, steps)
+        end = walk(writer, start, steps)
         writer.here = name
         ways.append(real(writer, end))
     if ways[0].shape != ways[1].shape:

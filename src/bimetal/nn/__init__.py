@@ -39,6 +39,7 @@ from bimetal.nn.residual import Repeat, Residual, bi_real_block, react_block
 from bimetal.nn.scales import Logits, RPReLU, Scale, Shift, fold_norm, fold_norms
 from bimetal.nn.sequence import BinaryConv1d, causal, tcn_block
 from bimetal.nn.step_norm import STEP_NORMS, StepNorm
+from bimetal.nn.straighten import as_sequence
 from bimetal.nn.summary import LayerSummary, Summary, summary
 from bimetal.nn.surrogates import SURROGATES, binarize, surrogate
 from bimetal.nn.take import Last
@@ -114,6 +115,7 @@ __all__ = [
     "accuracy",
     "adamw",
     "ap2",
+    "as_sequence",
     "bi_real_block",
     "binarize",
     "binarize_",

@@ -7,7 +7,8 @@ offset, is merged with the norm that follows. Nothing is trained anew.
 """
 
 import copy
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,16 @@ from bimetal.nn.binarizers import Binarizer
 from bimetal.nn.bytes import ByteConv2d, ByteLinear
 from bimetal.nn.conv import BitPlanes, Thermometer
 from bimetal.nn.layers import BinaryLayer, Sign
+from bimetal.nn.modes import in_eval_mode
 from bimetal.nn.norms import ShiftBatchNorm
 from bimetal.nn.replacement import Rows
+from bimetal.nn.residual import Residual
 from bimetal.nn.scales import Logits, Scale, Shift, fold_norm, fold_norms
+from bimetal.nn.straighten import straightened
+from bimetal.nn.tracing import NOTHING
 
 __all__ = ["with_byte_activations"]
 
-IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
 POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.Flatten)
 """Layers that only choose among values, so bytes may be made before them."""
 
@@ -55,14 +59,16 @@ def with_byte_activations(model: nn.Module, x: Tensor) -> nn.Sequential:
     ----------
     model : torch.nn.Module
         An `nn.Sequential`, nested or not, such as `Pixels` → `BinaryLinear` → batch norm → ReLU → …
-        → `BinaryLinear` → batch norm. It is left as it is.
+        → `BinaryLinear` → batch norm, with `Residual` blocks or without; or any net of which
+        `as_sequence` makes one. It is left as it is.
     x : torch.Tensor
         Some hundred inputs of the net, to find the ranges from.
 
     Raises
     ------
     DataError
-        When there is no input, or a layer does not work with signs times a scale.
+        When there is no input, a layer does not work with signs times a scale, or the net has a
+        forward of its own that cannot be written as a sequence.
 
     Examples
     --------
@@ -76,19 +82,10 @@ def with_byte_activations(model: nn.Module, x: Tensor) -> nn.Sequential:
     if not len(x):
         raise DataError("ranges are found from inputs, got none")
     x = x if x.is_floating_point() else x.float()
-    made = _Copy(x)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        for name, layer in _leaves(model):
-            try:
-                made.add(layer, x)
-            except DataError as error:
-                raise DataError(f"layer '{name}' ({type(layer).__name__}): {error}") from None
-            x = layer(x)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    straight = straightened(model)
+    made = _Copy(x, straight.names)
+    with in_eval_mode(straight.row):
+        made.add_all(straight.row, x)
     finished = nn.Sequential(*made.finished()).eval()
     if hasattr(model, "image_shape"):
         finished.image_shape = model.image_shape
@@ -98,7 +95,7 @@ def with_byte_activations(model: nn.Module, x: Tensor) -> nn.Sequential:
 def _leaves(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     plain = (nn.Sequential.forward, Rows.forward)
     if not isinstance(model, nn.Sequential) or type(model).forward not in plain:
-        if not isinstance(model, IDENTITIES):
+        if not isinstance(model, NOTHING):
             yield prefix or "model", model
         return
     for name, child in model._modules.items():
@@ -158,19 +155,48 @@ class _Copy:
         Layers up to it.
     input : torch.Tensor
         Inputs of the net.
+    names : mapping of str to str
+        What layers are called in the net, where it was written anew as a sequence.
     reads_bytes : bool
         Whether they are pictures, whole numbers of 0 to 255, and not numbers of any kind.
     """
 
-    def __init__(self, x: Tensor) -> None:
-        self.input = x
+    def __init__(self, x: Tensor, names: Mapping[str, str]) -> None:
+        self.input, self.names = x, names
         self.reads_bytes = bool(((x == x.round()) & (x >= 0) & (x <= LARGEST)).all())
         self.layers: list[nn.Module] = []
         self.pending: _Affine | None = None
         self.source: nn.Module | None = None
         self.n_before = 0
 
-    def add(self, layer: nn.Module, x: Tensor) -> None:
+    def add_all(self, model: nn.Module, x: Tensor, prefix: str = "") -> None:
+        """Add the layers of a net, which reads x."""
+        for name, layer in _leaves(model, prefix):
+            if isinstance(layer, Residual):
+                self._add_residual(layer, x, name)
+            else:
+                try:
+                    self._add(layer, x)
+                except DataError as error:
+                    told = f"layer '{self.names.get(name, name)}' ({type(layer).__name__})"
+                    raise DataError(f"{told}: {error}") from None
+            x = layer(x)
+
+    def _add_residual(self, block: Residual, x: Tensor, name: str) -> None:
+        """Add a block, both of its ways copied as nets are whose inputs are bits or real numbers."""
+        self._flush(Scale)
+        if self.source is None and not self.reads_bytes:
+            self._begin_with_bytes()
+        ways = []
+        for part, way in (("branch", block.branch), ("shortcut", block.shortcut)):
+            copied = _Copy(x, self.names)
+            copied.source = self.source if isinstance(self.source, BITS) else block
+            copied.add_all(way, x, f"{name}.{part}")
+            copied._flush(Scale)
+            ways.append(nn.Sequential(*copied.layers) if copied.layers else nn.Identity())
+        self._append(Residual(*ways))
+
+    def _add(self, layer: nn.Module, x: Tensor) -> None:
         """Add a layer of the net, which reads x there."""
         if self.pending is not None and isinstance(layer, NORMS):
             self.pending = self.pending.then(layer)
@@ -181,9 +207,13 @@ class _Copy:
             return
         if self.source is None and not self.reads_bytes and not isinstance(layer, AT_ANY_NUMBERS):
             self._begin_with_bytes()
-        self.layers.append(fold_norms(layer))
+        for made in _averages(layer, x) or [fold_norms(layer)]:
+            self._append(made)
+
+    def _append(self, layer: nn.Module) -> None:
+        self.layers.append(layer)
         if not isinstance(layer, POOLS):
-            self.source, self.n_before = self.layers[-1], len(self.layers)
+            self.source, self.n_before = layer, len(self.layers)
 
     def _add_weights(self, layer: Any, x: Tensor) -> None:
         is_exact = isinstance(self.source, EXACT) or (self.source is None and self.reads_bytes)
@@ -241,6 +271,30 @@ def _range_of(x: Tensor) -> Bytes:
     step = (high - low) / LARGEST or 1 / LARGEST
     zero = round(-low / step)
     return Bytes(-zero * step, (LARGEST - zero) * step)
+
+
+def _averages(layer: nn.Module, x: Tensor) -> list[nn.Module]:
+    """Return an average pooling of maps x with the roundings of a Program; nothing of another layer.
+
+    A Program adds in the order of `AvgPool2d`, not in that of `AdaptiveAvgPool2d`, and multiplies by
+    1 / n, which for a power of two is to divide by n.
+    """
+    if x.ndim != 4:
+        return []
+    if isinstance(layer, nn.AdaptiveAvgPool2d) and _is_global(layer):
+        layer = nn.AvgPool2d(tuple(x.shape[2:]))  # type: ignore[arg-type]
+    if not isinstance(layer, nn.AvgPool2d) or layer.divisor_override or not layer.count_include_pad:
+        return []
+    size: Any = layer.kernel_size
+    n = size * size if isinstance(size, int) else math.prod(size)
+    if n & (n - 1) == 0:
+        return [copy.deepcopy(layer)]
+    sums: Any = (layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode, True, 1)
+    return [nn.AvgPool2d(*sums), Scale(x.shape[1], 1 / n)]
+
+
+def _is_global(layer: nn.AdaptiveAvgPool2d) -> bool:
+    return layer.output_size in (1, (1, 1), [1, 1])
 
 
 def _signs(layer: Any, whole: _Whole | None) -> tuple[nn.Module, _Affine]:
