@@ -165,7 +165,7 @@ def test_a_nan_that_hides_behind_a_sign_is_found_all_the_same() -> None:
 
 
 def test_rows_that_are_not_finite_are_refused_at_the_door() -> None:
-    with pytest.raises(NotFiniteError, match="1 of 200 rows hold NaN or infinity .* row 3"):
+    with pytest.raises(NotFiniteError, match=r"1 of 200 rows hold NaN or infinity .* row 3"):
         fit_classifier(net(), with_infinity(), Y, CONFIG)
 
 

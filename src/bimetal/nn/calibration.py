@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError
 from bimetal.nn.activations import Bytes
+from bimetal.nn.modes import in_eval_mode
 
 __all__ = ["calibrate"]
 
@@ -52,25 +53,22 @@ def calibrate(
     norms = [m for m in net.modules() if isinstance(m, Norm)]
     place = next((p.dtype for p in net.parameters() if p.is_floating_point()), torch.float32)
     ranges = [m for m in net.modules() if isinstance(m, Bytes) and m.momentum is not None]
-    modes = {m: m.training for m in net.modules()}
     momenta = [norm.momentum for norm in norms]
-    net.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over batches
-        norm.train()
-    for each in ranges:
-        each.n_batches.zero_()
-        each.train()
-    try:
-        for batch in torch.split(x, batch_size):
-            if len(batch) > 1:
-                net(batch.to(place))
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
+    with in_eval_mode(net):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over batches
+            norm.train()
+        for each in ranges:
+            each.n_batches.zero_()
+            each.train()
+        try:
+            for batch in torch.split(x, batch_size):
+                if len(batch) > 1:
+                    net(batch.to(place))
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
 
 
 def _noise(net: nn.Module, seed: int) -> Tensor:

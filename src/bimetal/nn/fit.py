@@ -12,6 +12,7 @@ from bimetal.errors import DataError, NotFiniteError
 from bimetal.nn.config import Epoch, History, TrainConfig
 from bimetal.nn.layers import kept_signs
 from bimetal.nn.losses import distillation, squared_hinge
+from bimetal.nn.modes import in_eval_mode
 from bimetal.nn.optim import Stepper
 from bimetal.nn.train import train
 
@@ -165,14 +166,8 @@ def predict(model: nn.Module, x: Tensor, batch_size: int = 1000) -> Tensor:
         Rows at a time.
     """
     place, x = _place(model), torch.as_tensor(x)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with kept_signs(model):
-            parts = [model(part.to(**place)).cpu() for part in torch.split(x, batch_size)]
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with in_eval_mode(model), kept_signs(model):
+        parts = [model(part.to(**place)).cpu() for part in torch.split(x, batch_size)]
     return torch.cat(parts)
 
 

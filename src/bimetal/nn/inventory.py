@@ -17,6 +17,7 @@ from torch.nn.utils import parametrize
 from bimetal.errors import DataError
 from bimetal.nn.bytes import ByteConv2d, ByteLinear
 from bimetal.nn.layers import BinaryLayer
+from bimetal.nn.modes import in_eval_mode
 
 __all__ = ["Found", "inventory", "kind_of", "obstacles", "remark", "whole_padding"]
 
@@ -150,18 +151,15 @@ def _order(model: nn.Module, layers: dict[int, nn.Module], example: Any) -> list
     def note(layer: nn.Module, *_: Any) -> None:
         ran.setdefault(id(layer))
 
-    modes = {module: module.training for module in model.modules()}
     handles = [layer.register_forward_pre_hook(note) for layer in layers.values()]
-    model.eval()
     try:
-        model(*([example] if isinstance(example, Tensor) else example))
+        with in_eval_mode(model):
+            model(*([example] if isinstance(example, Tensor) else example))
     except Exception as error:
         raise DataError(f"the net cannot run the example: {error}") from error
     finally:
         for handle in handles:
             handle.remove()
-        for module, mode in modes.items():
-            module.training = mode
     return list(ran)
 
 

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from bimetal.errors import DataError
+from bimetal.nn.modes import in_eval_mode
 from bimetal.nn.recurrent import BinaryRNN, Recurrent
 
 __all__ = ["Work", "work"]
@@ -163,17 +164,13 @@ def _cannot_read(tracer: _Tracer, model: nn.Module, x: Tensor, error: Exception)
 @contextmanager
 def _as_for_use(model: nn.Module) -> Iterator[None]:
     """Evaluate, without gradients, by steps that can be counted."""
-    modes = {module: module.training for module in model.modules()}
     is_fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # else attention is one step that is not counted
-    model.eval()
     try:
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        with in_eval_mode(model), torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(is_fast)
-        for module, mode in modes.items():
-            module.training = mode
 
 
 @contextmanager
