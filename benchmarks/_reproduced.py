@@ -25,9 +25,9 @@ published epochs. Made by
     python benchmarks/reproduce.py --table --page docs/reproductions.md --json benchmarks/results/reproduce.json
 
 on a CPU, one thread a run, several runs at a time (so the minutes are no measure of speed). No epoch was chosen: each
-training runs to its last epoch, and its test accuracy is taken once. The settings were chosen on the last 10,000
-training pictures or taken from the papers; where a first setting was changed after a test accuracy was seen, the
-remark says so. Accuracies are in per cent, mean ± standard deviation over seeds.
+training runs to its last epoch, and its test accuracy is taken once. The settings are the papers' or first guesses (LeNet-5's
+was looked at on held-out training pictures); where one was changed after a test accuracy had been seen, the remark says
+so. Accuracies are in per cent, mean ± standard deviation over seeds.
 """
 NOTES = """
 10,000 test pictures bring a standard error of their own: 0.25 at 93 %, 0.15 at 97.8 %, 0.11 at 98.8 %. What is missed by less than that
