@@ -35,6 +35,9 @@ is no finding either way, and most rows are one seed. The longest trainings stop
 epochs that they were allowed (the whole table was made in one sitting on two shared cores); draws of stochastic BinaryConnect
 in particular want many epochs.
 
+The published figures of BinaryConnect and of BinaryNet's Torch7 version are quoted from memory of their papers, whose tables could not
+be opened while this was made; those of the FINN family and of LeNet-5 were read in the READMEs named.
+
 "As packed" is the accuracy of the `.bimetal` file in the engine over the same test pictures, and how many of them got
 the class that the torch net gives; it has to be all of them. BinaryConnect's activations are real, so its packed form
 rounds them to 8 bits (`with_byte_activations`), and "as packed" compares with the torch net so rounded. Stochastic
