@@ -12,6 +12,7 @@ function here does nothing. Dropout is drawn differently in each process.
         train(model, loss, n_rows, config)
 """
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,8 +41,16 @@ __all__ = [
 ]
 
 
+class _Joined:
+    """Whether `launched` has made the group of processes, and how many of its blocks are open."""
+
+    is_ours = False
+    n_blocks = 0
+
+
 def _is_on() -> bool:
-    return dist.is_available() and dist.is_initialized()
+    is_open = _Joined.n_blocks > 0 or not _Joined.is_ours
+    return is_open and dist.is_available() and dist.is_initialized()
 
 
 def n_processes() -> int:
@@ -58,19 +67,28 @@ def rank() -> int:
 def launched() -> Iterator[None]:
     """Join the processes that ``torchrun`` started, within a ``with`` block; alone, do nothing.
 
-    NCCL is used where there are GPUs, one for each process of a machine, and gloo elsewhere.
+    It may be used again and again; outside its blocks a process trains alone. NCCL is used where there are GPUs, one for each process of a machine, and gloo elsewhere.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
         return
+    if not dist.is_initialized():
+        _join()
+    _Joined.n_blocks += 1
+    try:
+        yield
+    finally:
+        _Joined.n_blocks -= 1
+
+
+def _join() -> None:
+    """Make the group, once: made again, it would meet what the first one left behind, and hang."""
     has_gpu = torch.cuda.is_available()
     if has_gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if has_gpu else "gloo")
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    _Joined.is_ours = True
+    atexit.register(dist.destroy_process_group)
 
 
 def shard(rows: Tensor) -> tuple[Tensor, float]:
