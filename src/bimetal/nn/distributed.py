@@ -67,7 +67,8 @@ def rank() -> int:
 def launched() -> Iterator[None]:
     """Join the processes that ``torchrun`` started, within a ``with`` block; alone, do nothing.
 
-    It may be used again and again; outside its blocks a process trains alone. NCCL is used where there are GPUs, one for each process of a machine, and gloo elsewhere.
+    It may be used again and again; outside its blocks a process trains alone. NCCL is used where
+    there are GPUs, one for each process of a machine, and gloo elsewhere.
     """
     if "WORLD_SIZE" not in os.environ:
         yield
