@@ -20,7 +20,7 @@ def calibrate(
 
     It is of use where a net answers with other weights than it was trained with: stochastic
     BinaryConnect adds the noise of its draws to every sum of the training, so its norms fit neither
-    its signs nor its real weights (on MNIST, signs went from 57 to 98 % by this alone). Also for
+    its signs nor its real weights, and without this its signs answer badly. Also for
     nets with random weights, which answer much the same for every input unless their norms fit.
 
     Parameters
