@@ -105,6 +105,7 @@ void bind_net(nb::module_& module) {
              [](Net& self, size_t input, Array<std::int32_t> ints, Array<float> floats, Array<std::uint8_t> flips) {
                  self.threshold(input, span(ints), span(floats), span(flips));
              })
+        .def("row_threshold", &Net::row_threshold)
         .def("affine", [](Net& self, size_t input, Array<float> scale,
                           Array<float> offset) { self.affine(input, span(scale), span(offset)); })
         .def("prelu", [](Net& self, size_t input, Array<float> before, Array<float> slope,

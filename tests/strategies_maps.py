@@ -30,6 +30,7 @@ from bimetal.program import (
     PReLU,
     Program,
     Quantize,
+    RowThreshold,
     Threshold,
 )
 
@@ -120,9 +121,11 @@ class MapProgramMaker:
 
     def _step(self, source: int) -> None:
         steps: dict[str, list[Callable[[int], Any]]] = {
-            "bits": [self._conv, self._pool, self._real_path, self._dense, self._concat, self._rules],
+            "bits": [self._conv, self._pool, self._real_path, self._dense, self._concat, self._rules,
+                     self._row_path],
             "bytes": [self._byte_conv, self._planes, self._pool],
-            "ints": [self._affine, self._threshold, self._add, self._affine, self._pool, self._concat],
+            "ints": [self._affine, self._threshold, self._row_threshold, self._add, self._affine, self._pool,
+                     self._concat],
             "floats": [self._prelu, self._residual, self._prelu, self._residual, self._threshold, self._affine, self._add,
                        self._pool, self._concat, self._quantize],
         }  # fmt: skip
@@ -206,6 +209,15 @@ class MapProgramMaker:
         op = Threshold(source, thresholds, (rng.random(n) < 0.3).astype(np.uint8))
         self._take(op, "bits", shape)
 
+    def _row_threshold(self, source: int) -> None:
+        """Of pixels, of all of the map as one, or of single elements."""
+        shape, n = self._seen_as(source), self._n(source)
+        channels = self.choose([shape[2], n, 1])
+        top, bottom = self.choose(
+            [(1, 1), (0, 1), (1, 2), (3, 2), (2, 1), (17, 13), (255, 1), (1, 255)]
+        )
+        self._take(RowThreshold(source, channels, top, bottom), "bits", shape)
+
     def _affine(self, source: int) -> None:
         shape = self._seen_as(source)
         scale = self._floats(shape[2], [1, 0.1, -0.3, 1e-3, 0, -0.0, 3e38])
@@ -252,6 +264,11 @@ class MapProgramMaker:
         self._conv(source, "ints")
         self._affine(self._last())
         self._prelu(self._last())
+
+    def _row_path(self, source: int) -> None:
+        """Bits → sums → those that stand out of their row: a layer that knows no task."""
+        self._conv(source, "ints")
+        self._row_threshold(self._last())
 
     def _residual(self, source: int) -> None:
         """Floats + affine(conv(threshold(floats))): a block as of Bi-Real net or ReActNet."""

@@ -17,6 +17,8 @@ import pytest
 import safetensors.numpy
 from golden.map import ROWS as MAP_ROWS
 from golden.map import map_program
+from golden.row import ROWS as ROW_ROWS
+from golden.row import row_program
 from golden.tiny import ROWS as TINY_ROWS
 from golden.tiny import tiny_program
 from hypothesis import given, settings
@@ -32,7 +34,11 @@ from bimetal.format import MAX_HEADER, dumps, load, loads, save
 from bimetal.program import Encode, Link, Program, Readout
 
 GOLDEN = Path(__file__).parent / "golden"
-GOLDEN_PROGRAMS = {"tiny": (tiny_program, TINY_ROWS), "map": (map_program, MAP_ROWS)}
+GOLDEN_PROGRAMS = {
+    "tiny": (tiny_program, TINY_ROWS),
+    "map": (map_program, MAP_ROWS),
+    "row": (row_program, ROW_ROWS),
+}
 MEBIBYTE = 2**20
 
 

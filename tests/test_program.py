@@ -239,7 +239,10 @@ def parts() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 WRONG_PARTS: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], Any], str]] = {
-    "another version": (lambda s, t: s.update(version=3), "reads Program versions (1, 2), got 3"),
+    "another version": (
+        lambda s, t: s.update(version=4),
+        "reads Program versions (1, 2, 3), got 4",
+    ),
     "a newer version than its parts": (
         lambda s, t: s.update(version=2),
         "the parts are of Program version 1, but the description says 2",
@@ -395,7 +398,7 @@ def test_the_document_names_every_operation_array_and_scalar() -> None:
             assert f"`{part.name}`" in DOCUMENT
 
 
-@pytest.mark.parametrize("name", ["tiny", "map"])
+@pytest.mark.parametrize("name", ["tiny", "map", "row"])
 def test_the_id_is_computable_from_the_document_alone(name: str) -> None:
     stored = (Path(__file__).parent / "golden" / f"{name}.bimetal").read_bytes()
     n = int.from_bytes(stored[:8], "little")
@@ -415,6 +418,7 @@ def test_the_id_is_computable_from_the_document_alone(name: str) -> None:
         "byteconv": "pad weights bias",
         "pool": "",
         "threshold": "thresholds flips",
+        "rowthreshold": "",
         "affine": "scale offset",
         "prelu": "before slope after",
         "add": "",

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from golden.map import ROWS, map_program
+from golden.row import row_program
 from golden.tiny import tiny_program
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -31,6 +32,7 @@ from bimetal.program import (
     Pool,
     Program,
     Quantize,
+    RowThreshold,
     Rules,
     Threshold,
     Value,
@@ -258,6 +260,35 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: with_op(8, thresholds=f4(), flips=u1()),
         "pixels of 0 channels",
     ),
+    # thresholds of rows
+    "a threshold of rows of floats": (
+        lambda: made(RowThreshold(0, 4, 1, 1), ("floats", 4)),
+        "reads ints, but value 0 is floats",
+    ),
+    "rows of no channels": (
+        lambda: made(RowThreshold(0, 0, 1, 1), ("ints", 4)),
+        "4 elements do not divide into pixels of 0 channels",
+    ),
+    "rows that do not divide": (
+        lambda: made(RowThreshold(0, 3, 1, 1), ("ints", 4)),
+        "4 elements do not divide into pixels of 3 channels",
+    ),
+    "a top too large": (
+        lambda: made(RowThreshold(0, 4, 256, 1), ("ints", 4)),
+        "top must lie in [0, 255], got 256",
+    ),
+    "a bottom of zero": (
+        lambda: made(RowThreshold(0, 4, 1, 0), ("ints", 4)),
+        "bottom must lie in [1, 255], got 0",
+    ),
+    "a bottom too large": (
+        lambda: made(RowThreshold(0, 4, 1, 256), ("ints", 4)),
+        "bottom must lie in [1, 255], got 256",
+    ),
+    "a top that is a fraction": (
+        lambda: RowThreshold(0, 4, 0.5, 1),  # type: ignore[arg-type]
+        "RowThreshold.top must be a whole number (Python's int) from 0, got 0.5",
+    ),
     # several inputs
     "an add of one": (lambda: with_op(6, inputs=(3,)), "at least two inputs expected, got 1"),
     "an add of two kinds": (
@@ -370,6 +401,16 @@ def test_the_version_rises_only_with_maps_and_arrays() -> None:
     assert "size" not in tiny.spec_text()
 
 
+def test_the_version_is_3_only_with_thresholds_of_rows() -> None:
+    row = row_program()
+    assert row.version == row.spec()["version"] == 3
+    ops = list(row.ops)
+    ops[2] = Threshold(2, i4(0, 0, 0, 0, 0, 0), u1(0, 0, 0, 0, 0, 0))
+    assert change(row, ops=tuple(ops)).version == 3
+    ops[4] = Threshold(4, i4(0, 0, 0), u1(0, 0, 0))
+    assert change(row, ops=tuple(ops)).version == 2
+
+
 @pytest.mark.parametrize("version", [1, True, 0, 3, "2", None])
 def test_parts_of_version_2_are_refused_under_another_name(version: object) -> None:
     spec = MAP.spec() | {"version": version}
@@ -377,8 +418,10 @@ def test_parts_of_version_2_are_refused_under_another_name(version: object) -> N
         from_parts(spec, MAP.tensors(), {})
 
 
-def test_the_golden_program_has_every_operation_of_version_2() -> None:
-    assert {type(op) for op in (*MAP.ops, *tiny_program().ops)} == set(OPS)
+def test_the_golden_programs_have_every_operation() -> None:
+    known = (*tiny_program().ops, *MAP.ops)
+    assert {type(op) for op in known} == set(OPS) - {RowThreshold}
+    assert {type(op) for op in (*known, *row_program().ops)} == set(OPS)
 
 
 # -- cost
@@ -396,6 +439,13 @@ def test_cost_counts_a_weight_at_every_place() -> None:
     assert (rows["add"].n_in, rows["concat"].n_in, rows["golden"].n_in) == (288, 63, 72)
     assert rows["concat"].int_ops + rows["concat"].float_ops + rows["concat"].bit_ops == 0
     assert cost.bytes == sum(a.nbytes for a in MAP.tensors().values())
+
+
+def test_a_threshold_of_rows_costs_no_byte_and_four_operations_an_element() -> None:
+    rows = [row for row in row_program().cost().rows if row.op == "rowthreshold"]
+    assert [(row.n_in, row.n_out, row.bytes, row.int_ops) for row in rows] == [
+        (6, 6, 0, 24), (12, 12, 0, 48),
+    ]  # fmt: skip
 
 
 # -- columns that are arrays

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -31,6 +32,7 @@ from bimetal.program import (
     PReLU,
     Program,
     Quantize,
+    RowThreshold,
     Threshold,
     Value,
 )
@@ -98,8 +100,23 @@ def naive(op: MapOp, values: list[list[Any]]) -> list[Any]:
         return naive_convolution(op, x)
     if isinstance(op, Pool):
         return naive_pool(op, x)
+    if isinstance(op, RowThreshold):
+        n = op.channels
+        return [bit for p in range(0, len(x), n) for bit in naive_row(op, x[p : p + n])]
     n = len(next(iter(op.arrays().values())))
     return [naive_element(op, i % n, value) for i, value in enumerate(x)]
+
+
+def naive_row(op: RowThreshold, row: list[int]) -> list[bool]:
+    """Mean and variance as fractions: (x − mean) / std >= top / bottom, squared."""
+    most = (2**31 - 1) // op.channels
+    row = [min(max(x, -most), most) for x in row]
+    mean = Fraction(sum(row), len(row))
+    variance = sum(((x - mean) ** 2 for x in row), Fraction(0)) / len(row)
+    if op.top and not variance:
+        return [False] * len(row)
+    least = Fraction(op.top, op.bottom) ** 2 * variance
+    return [x >= mean and (x - mean) ** 2 >= least for x in row]
 
 
 def wrapped_sum(a: int, b: int) -> int:

@@ -252,8 +252,16 @@ void quantize_avx2(const float* x, size_t n, size_t channels, const float* scale
 
 namespace bimetal {
 
-const NetKernels kNetAvx2 = {
-    bit_conv<true>,         bit_conv<false>,    byte_conv<true>,   byte_conv<false>, gather_planes_wide<8>,
-    scatter_planes_wide<8>, bits_to_bytes_avx2, or_words_wide<32>, quantize_avx2,    nullptr};
+const NetKernels kNetAvx2 = {bit_conv<true>,
+                             bit_conv<false>,
+                             byte_conv<true>,
+                             byte_conv<false>,
+                             gather_planes_wide<8>,
+                             scatter_planes_wide<8>,
+                             bits_to_bytes_avx2,
+                             or_words_wide<32>,
+                             quantize_avx2,
+                             moments_portable,
+                             nullptr};
 
 }  // namespace bimetal

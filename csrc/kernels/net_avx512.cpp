@@ -39,6 +39,7 @@ struct Isa {
 
 #include "net_avx512_planes.hpp"
 #include "net_common.hpp"
+#include "net_portable.hpp"
 
 namespace {
 
@@ -284,13 +285,29 @@ void quantize_avx512(const float* x, size_t n, size_t channels, const float* sca
 
 namespace bimetal {
 
-const NetKernels kNetAvx512 = {
-    conv_by_parity<true>,  conv_by_parity<false>, byte_conv<true>, byte_conv<false>, gather_planes_avx512,
-    scatter_planes_avx512, bits_to_bytes_avx512,  or_words_avx512, quantize_avx512,  nullptr};
+const NetKernels kNetAvx512 = {conv_by_parity<true>,
+                               conv_by_parity<false>,
+                               byte_conv<true>,
+                               byte_conv<false>,
+                               gather_planes_avx512,
+                               scatter_planes_avx512,
+                               bits_to_bytes_avx512,
+                               or_words_avx512,
+                               quantize_avx512,
+                               moments_portable,
+                               nullptr};
 
 extern const NetKernels kNetAvx512Zen4;
-const NetKernels kNetAvx512Zen4 = {
-    conv_one_by_one<true>, conv_one_by_one<false>, byte_conv<true>, byte_conv<false>, gather_planes_avx512,
-    scatter_planes_avx512, bits_to_bytes_avx512,   or_words_avx512, quantize_avx512,  nullptr};
+const NetKernels kNetAvx512Zen4 = {conv_one_by_one<true>,
+                                   conv_one_by_one<false>,
+                                   byte_conv<true>,
+                                   byte_conv<false>,
+                                   gather_planes_avx512,
+                                   scatter_planes_avx512,
+                                   bits_to_bytes_avx512,
+                                   or_words_avx512,
+                                   quantize_avx512,
+                                   moments_portable,
+                                   nullptr};
 
 }  // namespace bimetal

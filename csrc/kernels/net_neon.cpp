@@ -169,8 +169,16 @@ void quantize_neon(const float* x, size_t n, size_t channels, const float* scale
 
 namespace bimetal {
 
-const NetKernels kNetNeon = {
-    bit_conv<true>,         bit_conv<false>,    byte_conv<true>,   byte_conv<false>, gather_planes_wide<4>,
-    scatter_planes_wide<4>, bits_to_bytes_neon, or_words_wide<16>, quantize_neon,    nullptr};
+const NetKernels kNetNeon = {bit_conv<true>,
+                             bit_conv<false>,
+                             byte_conv<true>,
+                             byte_conv<false>,
+                             gather_planes_wide<4>,
+                             scatter_planes_wide<4>,
+                             bits_to_bytes_neon,
+                             or_words_wide<16>,
+                             quantize_neon,
+                             moments_portable,
+                             nullptr};
 
 }  // namespace bimetal

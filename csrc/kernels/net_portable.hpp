@@ -84,4 +84,17 @@ inline void quantize_portable(const float* x, size_t n, size_t channels, const f
         for (size_t c = 0; c < channels && i + c < n; c++) bytes[i + c] = quantize_one(x[i + c], scale[c], offset[c]);
 }
 
+// A square is a product of unsigned numbers: SSE2 has that one for vectors. No sum of any of the elements, in any
+// order, leaves int32, as they are n within +-most.
+inline Moments moments_portable(const int32_t* x, size_t n, int32_t most) {
+    Moments of{0, 0};
+    for (size_t i = 0; i < n; i++) {
+        const int32_t raised = x[i] < -most ? -most : x[i], v = raised > most ? most : raised;
+        const uint32_t magnitude = static_cast<uint32_t>(v < 0 ? -v : v);
+        of.sum += v;
+        of.squares += uint64_t{magnitude} * magnitude;
+    }
+    return of;
+}
+
 }  // namespace

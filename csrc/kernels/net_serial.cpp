@@ -105,8 +105,16 @@ void Isa::multiply(const ByteConvPlan& plan, const void* const* windows, const i
 
 namespace bimetal {
 
-const NetKernels kNetSerial = {
-    bit_conv<true>,          bit_conv<false>,        byte_conv<true>,   byte_conv<false>,  gather_planes_portable,
-    scatter_planes_portable, bits_to_bytes_portable, or_words_portable, quantize_portable, nullptr};
+const NetKernels kNetSerial = {bit_conv<true>,
+                               bit_conv<false>,
+                               byte_conv<true>,
+                               byte_conv<false>,
+                               gather_planes_portable,
+                               scatter_planes_portable,
+                               bits_to_bytes_portable,
+                               or_words_portable,
+                               quantize_portable,
+                               moments_portable,
+                               nullptr};
 
 }  // namespace bimetal

@@ -1,6 +1,7 @@
 // Operations that look at one element, pixel or small window at a time.
 #include "bimetal/bits.h"
 #include "conv.hpp"
+#include "row_threshold.hpp"
 
 namespace bimetal {
 
@@ -110,6 +111,32 @@ void Net::threshold(size_t input_value, Span<std::int32_t> ints, Span<float> flo
                         const auto* x = run.at<float>(in, image) + p * c;
                         write_bits(to, c, [&](size_t i) { return (x[i] >= float_limits[i]) != flip[i]; });
                     }
+                }
+            });
+        });
+    });
+}
+
+void Net::row_threshold(size_t input_value, size_t channels, std::uint32_t top, std::uint32_t bottom) {
+    const size_t c = channels, n_pixels = n_of(input_value) / c;
+    const auto most = static_cast<std::int32_t>(INT32_MAX / static_cast<std::int32_t>(c));
+    need_flat(input_value);
+    add_op("row_threshold", Kind::kBits, {1, n_pixels, c}, [=] {
+        const View in = flat(input_value);
+        const Buffer& out = make_output();
+        step("row", microseconds_of({1, n_pixels, c}, 1e-3), [=, &out](const Run& run) {
+            for_each_part(run, n_pixels, c, [&](size_t image, size_t p, size_t end) {
+                for (; p < end; p++) {
+                    const auto* x = run.at<std::int32_t>(in, image) + p * c;
+                    const Moments of = net_.moments(x, c, most);
+                    const std::int64_t least =
+                        first_to_fire(static_cast<std::int64_t>(c), of.sum, of.squares, top, bottom);
+                    // x brought into +-most reaches `least` where x itself does; but all do where it is -most, and
+                    // none where it is beyond most
+                    const bool fires = least <= most;
+                    const std::int32_t limit = least <= -most || !fires ? INT32_MIN : static_cast<std::int32_t>(least);
+                    write_bits(run.at<std::uint32_t>(out, image) + out.layout.at(p), c,
+                               [&](size_t i) { return fires & (x[i] >= limit); });
                 }
             });
         });

@@ -39,6 +39,12 @@ struct Pixels {
     void* const* outs;                  // (n,) words of the output pixel (bits), or its first int32 (sums)
 };
 
+// Sum and sum of squares.
+struct Moments {
+    std::int32_t sum;
+    std::uint64_t squares;
+};
+
 // One instruction set's kernels for maps. All panels in [first, end) are computed for all pixels.
 struct NetKernels {
     // Bit o of the output pixel = count <= limits[o]. A panel writes one word where it has at most 32 channels, else
@@ -68,6 +74,8 @@ struct NetKernels {
     // bytes = min(max(rint(x * scale[c] + offset[c]), 0), 255), NaN -> 0, where c = i % channels.
     void (*quantize)(const float* x, std::size_t n, std::size_t channels, const float* scale, const float* offset,
                      std::uint8_t* bytes);
+    // Of n elements, each brought into +-most first; n * most < 2**31, so that neither sum overflows.
+    Moments (*moments)(const std::int32_t* x, std::size_t n, std::int32_t most);
 
     const struct TileKernels* tiles;  // matrix tiles, or null where the processor has none
 };

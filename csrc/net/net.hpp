@@ -117,6 +117,7 @@ class Net final : public Runner {
                    Span<std::int8_t> weights, Span<std::int32_t> bias);
     void pool(std::size_t input, bool is_max, const Geometry& geometry);
     void threshold(std::size_t input, Span<std::int32_t> ints, Span<float> floats, Span<std::uint8_t> flips);
+    void row_threshold(std::size_t input, std::size_t channels, std::uint32_t top, std::uint32_t bottom);
     void affine(std::size_t input, Span<float> scale, Span<float> offset);
     void prelu(std::size_t input, Span<float> before, Span<float> slope, Span<float> after);
     void add(const std::vector<std::size_t>& inputs);

@@ -335,6 +335,25 @@ std::string check_quantize(const NetKernels& kernels, Random& random) {
     return bytes == expected ? "" : "quantize " + std::to_string(n) + " of " + std::to_string(channels) + " channels";
 }
 
+std::string check_moments(const NetKernels& kernels, Random& random) {
+    const size_t n = random.one_of<size_t>({1, 2, 7, 8, 15, 16, 17, 31, 64, 65, 512, random.whole(1, 700)});
+    const auto most = static_cast<std::int32_t>(INT32_MAX / static_cast<std::int32_t>(n));
+    std::vector<std::int32_t> x(n);
+    const long spread = random.one_of<long>({1, 100, most, INT32_MAX});
+    for (auto& v : x)
+        v = random.one_of({random.whole<std::int32_t>(-spread, spread), random.whole<std::int32_t>(-spread, spread),
+                           random.one_of({most, -most, most + (n > 1), INT32_MAX, INT32_MIN})});
+    if (random.whole(0, 9) == 0) std::fill(x.begin(), x.end(), random.one_of({INT32_MIN, INT32_MAX}));
+    std::int64_t sum = 0;
+    std::uint64_t squares = 0;
+    for (const std::int64_t v : x) {
+        const std::int64_t near = std::min<std::int64_t>(std::max<std::int64_t>(v, -most), most);
+        sum += near, squares += static_cast<std::uint64_t>(near * near);
+    }
+    const Moments of = kernels.moments(x.data(), n, most);
+    return of.sum == sum && of.squares == squares ? "" : "moments of " + std::to_string(n);
+}
+
 int check_kernels(const char* name, const NetKernels& kernels, size_t n_lanes, long n_cases) {
     int n_wrong = 0;
     for (long seed = 0; seed < n_cases; seed++) {
@@ -343,7 +362,7 @@ int check_kernels(const char* name, const NetKernels& kernels, size_t n_lanes, l
         for (const std::string& wrong :
              {check_bit_conv(kernels, random, is_large), check_byte_conv(kernels, random, is_large),
               check_planes(kernels, random, n_lanes), check_bits_to_bytes(kernels, random),
-              check_or_words(kernels, random), check_quantize(kernels, random)}) {
+              check_or_words(kernels, random), check_quantize(kernels, random), check_moments(kernels, random)}) {
             if (wrong.empty()) continue;
             if (n_wrong++ < 10) std::printf("seed %ld: %s differs from plain loops: %s\n", seed, name, wrong.c_str());
         }

@@ -80,9 +80,17 @@ class Author {
             for (size_t o = 0; o < n_out; o++)
                 const_cast<std::uint8_t*>(weights.data)[o * row_bytes + row_bytes - 1] &=
                     static_cast<std::uint8_t>((1u << (n_bits % 8)) - 1);
-        net.conv(value_++, true, g, static_cast<Pad>(static_cast<int>(pick(0, 2)) - 1), weights,
+        const bool makes_bits = pick(0, 2) > 0;
+        net.conv(value_++, makes_bits, g, static_cast<Pad>(static_cast<int>(pick(0, 2)) - 1), weights,
                  draw<std::int32_t>(n_out, -8, 8));
         shape_ = {g.out_h(), g.out_w(), n_out};
+        if (!makes_bits) row_threshold(net);
+    }
+
+    // Pixel by pixel, or all of the map as one.
+    void row_threshold(Net& net) {
+        const size_t n = pick(0, 3) ? shape_.c : shape_.n_pixels() * shape_.c;
+        net.row_threshold(value_++, n, static_cast<std::uint32_t>(pick(0, 3)), static_cast<std::uint32_t>(pick(1, 3)));
     }
 
     void pool(Net& net) {

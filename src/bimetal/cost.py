@@ -20,6 +20,7 @@ from bimetal.ops import (
     PReLU,
     Quantize,
     Readout,
+    RowThreshold,
     Rules,
     Threshold,
     Value,
@@ -131,6 +132,8 @@ def _map_cost(op: MapOp, values: Sequence[Value], made: Value) -> CostRow:
             return CostRow(name, n_in, made.n, 0, size, 0, 0, made.n)
         case Planes() | Threshold():
             return CostRow(name, n_in, made.n, 0, size, 0, n_ints, n_floats)
+        case RowThreshold():  # a sum, a product and its sum, and a comparison
+            return CostRow(name, n_in, made.n, 0, size, 0, 4 * made.n, 0)
         case Pool():
             n = op.kernel[0] * op.kernel[1]
             return CostRow(name, n_in, made.n, 0, size, 0, n * n_ints, n * n_floats)

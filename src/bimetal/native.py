@@ -25,6 +25,7 @@ from bimetal.ops import (
     PReLU,
     Quantize,
     Readout,
+    RowThreshold,
     Rules,
     TableOp,
     Threshold,
@@ -126,6 +127,8 @@ def _add_to_net(net: _engine.NetCore, op: Op, kept: list[Any]) -> None:
                 net.threshold(op.input, op.thresholds, floats, op.flips)
             else:
                 net.threshold(op.input, ints, op.thresholds, op.flips)
+        case RowThreshold():
+            net.row_threshold(op.input, op.channels, op.top, op.bottom)
         case Affine():
             net.affine(op.input, op.scale, op.offset)
         case PReLU():

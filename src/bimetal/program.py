@@ -40,6 +40,7 @@ from bimetal.ops import (
     PReLU,
     Quantize,
     Readout,
+    RowThreshold,
     Rules,
     Threshold,
     Value,
@@ -75,14 +76,16 @@ __all__ = [
     "Program",
     "Quantize",
     "Readout",
+    "RowThreshold",
     "Rules",
     "Threshold",
     "Value",
     "from_parts",
 ]
 
-VERSIONS = (1, 2)
-"""The versions that this bimetal reads and writes; 2 has maps and columns that are arrays."""
+VERSIONS = (1, 2, 3)
+"""The versions that this bimetal reads and writes; 2 has maps and columns that are arrays, 3 has also
+`RowThreshold`."""
 MAX_COLUMNS = 65_535
 
 
@@ -157,6 +160,8 @@ class Program:
     @property
     def version(self) -> int:
         """The oldest version of the format that can say this Program."""
+        if any(isinstance(op, RowThreshold) for op in self.ops):
+            return 3
         has_maps = any(isinstance(op, MapOp) for op in self.ops)
         return 2 if has_maps or any(column.kind == "array" for column in self.columns) else 1
 

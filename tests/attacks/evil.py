@@ -1,6 +1,7 @@
 """Evil files, built by code: each a good .bimetal file with exactly one thing wrong.
 
-The good files are the golden ones: `GOOD` has rows of a table, `GOOD_MAP` has maps. `EVIL` maps a name to the bytes of the file and to what the reader must say about it.
+The good files are the golden ones: `GOOD` has rows of a table, `GOOD_MAP` has maps, `GOOD_ROW`
+thresholds of rows. `EVIL` maps a name to the bytes of the file and to what the reader must say about it.
 """
 
 import copy
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-GOOD, GOOD_MAP = (GOLDEN / "tiny.bimetal").read_bytes(), (GOLDEN / "map.bimetal").read_bytes()
+GOOD, GOOD_MAP, GOOD_ROW = (
+    (GOLDEN / f"{name}.bimetal").read_bytes() for name in ("tiny", "map", "row")
+)
 NAN32, INF32 = struct.pack("<f", float("nan")), struct.pack("<f", float("inf"))
 Header = dict[str, Any]
 
@@ -240,12 +243,12 @@ EVIL: dict[str, tuple[bytes, str]] = {
         "operation 4 lacks its array 'knots'",
     ),
     # the description
-    "a_version_of_the_future": (with_spec(lambda s: s.update(version=3)), "1 or 2 .* got 3"),
+    "a_version_of_the_future": (with_spec(lambda s: s.update(version=4)), "1 or 2 or 3 .* got 4"),
     "a_version_above_its_parts": (
         with_spec(lambda s: s.update(version=2)),
         "parts are of Program version 1, but the description says 2",
     ),
-    "no_version": (with_spec(lambda s: s.pop("version")), "1 or 2 .* got None"),
+    "no_version": (with_spec(lambda s: s.pop("version")), "1 or 2 or 3 .* got None"),
     "an_unknown_key_in_the_description": (with_spec(lambda s: s.update(x=1)), "unexpected keys"),
     "no_classes": (with_spec(lambda s: s.pop("classes")), "unexpected keys"),
     "columns_that_are_an_object": (with_spec(lambda s: s.update(columns={})), "must be a list"),

@@ -1,4 +1,4 @@
-"""Evil files with maps: each the golden file of version 2 with exactly one thing wrong.
+"""Evil files with maps: each the golden file of version 2 or 3 with exactly one thing wrong.
 
 Many would make a careless engine allocate without end, read beyond a map, or never come back.
 """
@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from attacks.evil import GOOD_MAP, INF32, NAN32, with_data, with_spec
+from attacks.evil import GOOD_MAP, GOOD_ROW, INF32, NAN32, with_data, with_spec
 
 MOST = 2**31 - 1
 
@@ -15,6 +15,11 @@ MOST = 2**31 - 1
 def with_op(i: int, **parts: Any) -> bytes:
     """Return the good file with scalars of one operation replaced."""
     return with_spec(lambda spec: spec["ops"][i].update(parts), GOOD_MAP)
+
+
+def with_row_op(i: int, **parts: Any) -> bytes:
+    """Return the good file with thresholds of rows, scalars of one operation replaced."""
+    return with_spec(lambda spec: spec["ops"][i].update(parts), GOOD_ROW)
 
 
 def with_column(**parts: Any) -> bytes:
@@ -35,7 +40,15 @@ EVIL_MAPS: dict[str, tuple[bytes, str]] = {
         _spec(lambda s: s.update(version=1)),
         "parts are of Program version 2, but the description says 1",
     ),
-    "maps_that_claim_version_3": (_spec(lambda s: s.update(version=3)), "1 or 2 .* got 3"),
+    "maps_that_claim_version_3": (
+        _spec(lambda s: s.update(version=3)),
+        "parts are of Program version 2, but the description says 3",
+    ),
+    "maps_that_claim_version_4": (_spec(lambda s: s.update(version=4)), "1 or 2 or 3 .* got 4"),
+    "thresholds_of_rows_that_claim_version_2": (
+        with_spec(lambda s: s.update(version=2), GOOD_ROW),
+        "parts are of Program version 3, but the description says 2",
+    ),
     "a_version_that_is_2_0": (_spec(lambda s: s.update(version=2.0)), "canonical JSON"),
     # columns
     "an_array_without_a_size": (_spec(lambda s: s["columns"][0].pop("size")), "a column needs"),
@@ -104,6 +117,25 @@ EVIL_MAPS: dict[str, tuple[bytes, str]] = {
     "what_nobody_can_make": (with_op(4, makes="floats"), "makes must be"),
     "an_operation_with_a_key_too_many": (with_op(4, x=1), "operation 4 needs"),
     "a_table_of_a_map": (with_op(4, op="dense"), "operation 4 needs"),
+    # thresholds of rows
+    "a_row_of_no_channels": (with_row_op(2, channels=0), "pixels of 0 channels"),
+    "a_row_that_does_not_divide": (with_row_op(2, channels=4), "do not divide into pixels of 4"),
+    "a_row_of_the_most": (with_row_op(2, channels=MOST), "do not divide into pixels"),
+    "a_row_of_true": (with_row_op(2, channels=True), "a whole number .* got True"),
+    "a_row_of_bits": (with_row_op(2, input=1), "reads ints, but value 1 is bits"),
+    "a_row_that_reads_itself": (with_row_op(2, input=3), "reads value 3, but only 3 exist"),
+    "a_top_of_256": (with_row_op(2, top=256), r"top must lie in \[0, 255\], got 256"),
+    "a_top_of_minus_one": (with_row_op(2, top=-1), "a whole number .* got -1"),
+    "a_top_of_the_most": (with_row_op(2, top=MOST), "top must lie in"),
+    "a_top_of_a_half": (with_row_op(2, top=0.5), "a whole number .* got 0.5"),
+    "a_bottom_of_zero": (with_row_op(2, bottom=0), r"bottom must lie in \[1, 255\], got 0"),
+    "a_bottom_of_256": (with_row_op(4, bottom=256), "bottom must lie in .* got 256"),
+    "another_top": (with_row_op(2, top=2), "of its content"),
+    "a_row_without_a_bottom": (
+        with_spec(lambda s: s["ops"][2].pop("bottom"), GOOD_ROW),
+        "operation 2 needs .*bottom",
+    ),
+    "a_row_with_flips": (with_row_op(2, flips=[1]), "operation 2 needs"),
     # data
     "a_set_tail_bit": (with_raw("ops.4.weights", b"\xff\xff\xff"), "beyond the end of a weight"),
     "one_flipped_weight": (with_raw("ops.4.weights", b"\x55"), "of its content"),

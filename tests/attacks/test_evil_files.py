@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from attacks.evil import EVIL, GOOD, GOOD_MAP
+from attacks.evil import EVIL, GOOD, GOOD_MAP, GOOD_ROW
 from attacks.evil_maps import EVIL_MAPS
 
 from bimetal.errors import BimetalError, FormatError
@@ -32,6 +32,7 @@ def test_an_evil_file_on_disk_is_refused_with_its_path(name: str, tmp_path) -> N
 def test_the_good_files_behind_the_evil_ones_are_good() -> None:
     assert loads(GOOD).n_columns == 3
     assert loads(GOOD_MAP).n_columns == 72
+    assert loads(GOOD_ROW).n_columns == 3
 
 
 def test_a_format_error_is_a_bimetal_error_and_a_value_error() -> None:

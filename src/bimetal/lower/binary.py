@@ -3,6 +3,9 @@
 torch has channels first and a Program has them last, so weights are turned over here, once. A layer
 that reads bits becomes a `Conv`, one that reads bytes a `ByteConv`. A dense layer is a convolution
 with one window, as large as the map.
+
+Bits may stand for 0 and 1 (see `bimetal.nn.RowThreshold`). With a = 2b − 1 for a bit b, a sum of w·a
+and of the weights is twice the sum of w·b: the weights go into the bias, and a half waits.
 """
 
 from typing import Any, Literal
@@ -16,7 +19,7 @@ from bimetal.bits import pack
 from bimetal.errors import ProgramError
 from bimetal.lower.asking import Span
 from bimetal.lower.eight_bits import byte_signs, is_pixels
-from bimetal.lower.state import At, require_channels, require_kind, require_row
+from bimetal.lower.state import At, Over, Waiting, require_channels, require_kind, require_row
 from bimetal.lower.windows import Window, window_of
 from bimetal.nn import BinaryConv2d, BinaryLayer, BinaryLinear, Scale
 from bimetal.nn.sequence import BinaryConv1d
@@ -25,6 +28,8 @@ from bimetal.ops import Conv, Op
 __all__ = ["binary_conv", "binary_linear", "scale_of"]
 
 PADS: dict[int, Literal["-1", "0", "+1"]] = {-1: "-1", 0: "0", 1: "+1"}
+PADS_OF_STEPS: dict[int, Literal["-1", "0", "+1"]] = {0: "-1", 1: "+1"}
+"""Of bits that stand for 0 and 1."""
 
 
 def binary_conv(at: At, layer: BinaryConv1d | BinaryConv2d) -> At:
@@ -97,19 +102,32 @@ def _rows(weight: Tensor) -> NDArray[np.bool_]:
 def _bit_sums(
     at: At, weights: NDArray[np.bool_], groups: int, window: Window, pad_value: int
 ) -> At:
-    if pad_value not in PADS:
-        raise ProgramError(f"counts the edge as {pad_value}, but reads bits; take −1, 0 or 1")
-    pad = PADS[pad_value]
+    pad = _pad(at, window, pad_value)
     n = weights.shape[1]
+    base = (2 * weights.sum(axis=1) - n) * int(at.lowest + 1)  # the sums of the weights, or 0
     # a zero at the edge takes a term away, so that sums of the other parity occur too
-    span = Span(-n, n, step=1 if pad == "0" and any(window.padding) else 2)
+    step = 1 if pad == "0" and any(window.padding) else 2
+    span = Span(int(base.min()) - n, int(base.max()) + n, step)
 
     def make(makes: Literal["bits", "ints"], bias: Any, falls: NDArray[np.bool_]) -> Op:
         packed = pack(weights ^ falls[:, None] if falls.any() else weights)
+        own = (bias + np.where(falls, -base, base)).astype(np.int32)
         return Conv(
             at.value, makes, at.shape, window.kernel, window.stride, window.dilation,
-            window.padding, pad, groups, packed, bias,
+            window.padding, pad, groups, packed, own,
         )  # fmt: skip
 
     shape = (*window.fit(at.shape), len(weights))
-    return At("ints", shape, sums=make, span=span, is_flat=at.is_flat)
+    waiting = (Waiting(Over(2)),) if at.lowest == 0 else ()
+    return At("ints", shape, sums=make, span=span, waiting=waiting, is_flat=at.is_flat)
+
+
+def _pad(at: At, window: Window, pad_value: int) -> Literal["-1", "0", "+1"]:
+    """Return how a convolution of bits counts the edge."""
+    if at.lowest == 0 and not any(window.padding):
+        return "-1"
+    pads = PADS if at.lowest == -1 else PADS_OF_STEPS
+    if pad_value not in pads:
+        what, some = ("bits", "−1, 0 or 1") if pads is PADS else ("0 and 1", "pad_value 0 or 1")
+        raise ProgramError(f"counts the edge as {pad_value}, but reads {what}; take {some}")
+    return pads[pad_value]

@@ -12,7 +12,7 @@ from torch import nn
 
 from bimetal.errors import ProgramError
 from bimetal.lower.asking import FLOATS
-from bimetal.lower.state import At, Waiting, Writer, write_ints, write_sums
+from bimetal.lower.state import At, Over, Waiting, Writer, write_ints, write_sums
 from bimetal.nn import Logits, RPReLU, Scale, Shift, fold_norm
 from bimetal.nn.activations import Bytes, Pixels
 from bimetal.nn.norms import ShiftBatchNorm
@@ -23,7 +23,6 @@ __all__ = [
     "BEFORE_A_SIGN",
     "CHANNELWISE",
     "IDENTITIES",
-    "Over",
     "by_element",
     "folded",
     "n_channels_of",
@@ -50,18 +49,6 @@ ANSWERS = (Logits,)
 """Layers that end a net."""
 
 Floats = NDArray[np.float32]
-
-
-class Over(nn.Module):
-    """``x / n``: what torch's average poolings do with their sums."""
-
-    def __init__(self, n: int) -> None:
-        super().__init__()
-        self.n = n
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Divide, with one rounding."""
-        return x / self.n
 
 
 def to_floats(writer: Writer, at: At) -> At:
@@ -117,7 +104,7 @@ def folded(layer: nn.Module) -> Scale | None:
 
 def real(writer: Writer, at: At) -> At:
     """Return the map as floats, all that waits written."""
-    at = write_ints(writer, to_floats(writer, at))
+    at = to_floats(writer, write_ints(writer, at))
     if at.kind == "floats":
         return at
     value = writer.write(_affine(at.value, at.n_channels, 1.0, 0.0))

@@ -30,7 +30,8 @@ def lower_cnn(
     first layer is a `Bytes` reads numbers of any range.
 
     Exact, to the last bit: everything up to a sign (it is asked of the model's own layers), scales,
-    shifts, slopes and shortcuts, 8-bit layers, and average pooling over a power of two pixels. A
+    shifts, slopes and shortcuts, 8-bit layers, average pooling over a power of two pixels, and a
+    `RowThreshold` behind a binary layer, with activations of ±1 or of 0 and 1. A
     batch norm that no sign follows becomes a float32 scale and offset, which rounds differently
     from torch by a few units in the last place: the Program equals ``fold_norms(model)``. An average
     over another number of pixels that no sign follows may round differently too, as may an

@@ -17,6 +17,7 @@ from bimetal.lower.asking import Span
 from bimetal.lower.channelwise import by_element, n_channels_of, real, spread
 from bimetal.lower.state import (
     At,
+    Over,
     Waiting,
     Writer,
     require_channels,
@@ -213,8 +214,11 @@ def byte_linear(writer: Writer, at: At, layer: ByteLinear) -> At:
     if layer.reads == "bytes":
         none = np.zeros(layer.n_out, np.int64)
         return _byte_sums(at, weights, 1, Window((height, width)), np.zeros(n), none).then(scale)
-    value = writer.write(Readout((at.value,), weights, np.zeros(layer.n_out, np.int32)))
-    largest = int(np.abs(weights).sum(axis=1, dtype=np.int64).max())
+    # The layer sums w · (x + 1) / 2. Where x is a bit b itself, twice that is the sum of w · b and of w.
+    is_step = at.lowest == 0
+    bias = weights.sum(axis=1, dtype=np.int32) * np.int32(is_step)
+    value = writer.write(Readout((at.value,), weights, bias))
+    largest = int(np.abs(weights).sum(axis=1, dtype=np.int64).max()) * (1 + is_step)
     shape = (1, 1, layer.n_out)
-    waiting = (Waiting(scale),)
+    waiting = (Waiting(Over(2)), Waiting(scale)) if is_step else (Waiting(scale),)
     return At("ints", shape, value, span=Span(-largest, largest), waiting=waiting, is_flat=True)

@@ -12,9 +12,9 @@ from torch import nn
 
 from bimetal.errors import ProgramError
 from bimetal.lower.asking import Span
-from bimetal.lower.channelwise import Over, never_falls, to_floats
+from bimetal.lower.channelwise import never_falls, to_floats
 from bimetal.lower.eight_bits import is_pixels
-from bimetal.lower.state import At, Waiting, Writer, sign, write_ints, write_sums
+from bimetal.lower.state import At, Over, Waiting, Writer, sign, write_ints, write_sums
 from bimetal.lower.windows import Window, pair, window_of
 from bimetal.nn import Repeat, Scale, Shift
 from bimetal.ops import Affine, Concat, Pool, Rules
@@ -27,10 +27,12 @@ MOST_LITERALS = 2**16
 def flatten(writer: Writer, at: At) -> At:
     """Map → row. Nothing moves; the weights that read it are turned over instead.
 
-    Scales go on waiting behind one pixel, where the layout makes no difference to them.
+    Scales go on waiting where the layout makes no difference to them: behind one pixel, or where they
+    have one number for all channels.
     """
     are_scales = all(isinstance(layer, Scale | Shift | Over) for layer in at.layers)
-    stays = is_pixels(at) or (at.shape[:2] == (1, 1) and are_scales)
+    are_common = at.waiting and all(isinstance(layer, Over) for layer in at.layers)
+    stays = is_pixels(at) or are_common or (at.shape[:2] == (1, 1) and are_scales)
     return replace(at if stays else to_floats(writer, at), is_flat=True)
 
 
@@ -74,11 +76,19 @@ def average(
             )
     n = window.kernel[0] * window.kernel[1]
     divisor = getattr(layer, "divisor_override", None) or n
-    at = to_floats(writer, at)
+    at = _addable(writer, at)
     summed = _pool(writer, at, "sum", window)
     low, high = min(n * at.reach.low, 0), max(n * at.reach.high, 0)  # what lies outside adds 0
     span = at.span if at.kind == "floats" else Span(low, high)
-    return replace(summed, span=span, waiting=(Waiting(Over(divisor)),))
+    return replace(summed, span=span, waiting=(*at.waiting, Waiting(Over(divisor))))
+
+
+def _addable(writer: Writer, at: At) -> At:
+    """Return what can be added up: whole numbers where nothing or a half waits, which rounds nothing."""
+    if at.lowest == 0 and not at.waiting:
+        return write_ints(writer, at)
+    halves = [isinstance(layer, Over) and layer.n == 2 for layer in at.layers]
+    return write_ints(writer, at) if halves == [True] else to_floats(writer, at)
 
 
 def _pool(writer: Writer, at: At, kind: Literal["max", "sum"], window: Window) -> At:
@@ -110,7 +120,8 @@ def last(writer: Writer, at: At) -> At:
     if at.kind == "bits" and 2 * n_all <= MOST_LITERALS:
         literals = (2 * np.arange(n_all - n, n_all)).astype(np.uint16)
         value = writer.write(Rules(at.value, literals, np.ones(n, np.uint8)))
-        return At("bits", (1, 1, n), value, is_flat=True)
+        return At("bits", (1, 1, n), value, is_flat=True, lowest=at.lowest)
+    lowest, at = at.lowest, replace(at, lowest=-1.0)  # bits are carried, whatever they stand for
     is_last = np.arange(n_all) >= n_all - n
     kept = Affine(
         write_ints(writer, at).value, is_last.astype(np.float32), np.zeros(n_all, np.float32)
@@ -118,4 +129,4 @@ def last(writer: Writer, at: At) -> At:
     whole = Window(at.shape[:2])
     summed = _pool(writer, At("floats", at.shape, writer.write(kept)), "sum", whole)
     taken = replace(summed, is_flat=True)
-    return sign(writer, taken) if at.kind == "bits" else taken
+    return replace(sign(writer, taken), lowest=lowest) if at.kind == "bits" else taken

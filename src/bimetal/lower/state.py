@@ -11,16 +11,18 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from bimetal.errors import ProgramError
 from bimetal.lower.asking import FLOATS, Crossing, Span, crossing, layers_answer
-from bimetal.ops import Op, Planes, Pool, Threshold
+from bimetal.ops import Conv, Op, Planes, Pool, Threshold
 
 __all__ = [
     "At",
     "Kind",
+    "Over",
     "Shape",
     "Waiting",
     "Writer",
@@ -76,6 +78,18 @@ class Writer:
         return len(self.ops)
 
 
+class Over(nn.Module):
+    """``x / n``: what torch's average poolings do with their sums."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.n = n
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Divide, with one rounding."""
+        return x / self.n
+
+
 class Waiting(NamedTuple):
     """A layer that waits, and its name in the net; one without a name belongs to the present layer."""
 
@@ -108,6 +122,8 @@ class At:
         of the Program, not for each channel.
     source : str
         The layer of the sums not yet written.
+    lowest : float
+        What a bit that is off stands for, −1 or 0; one that is on stands for 1.
     """
 
     kind: Kind
@@ -119,6 +135,7 @@ class At:
     is_flat: bool = False
     is_spread: bool = False
     source: str = ""
+    lowest: float = -1.0
 
     @property
     def n_channels(self) -> int:
@@ -177,6 +194,8 @@ def sign(writer: Writer, at: At) -> At:
     ProgramError
         When a channel has more than one threshold.
     """
+    if at.lowest == 0:
+        at = write_ints(writer, at)
     if at.kind == "bits" and not at.waiting:
         return at
     span = at.reach
@@ -232,9 +251,26 @@ def write_sums(writer: Writer, at: At) -> At:
 
 
 def write_ints(writer: Writer, at: At) -> At:
-    """Write bits (as ±1) and bytes as ints, which is a sum over one pixel; others stay as they are."""
+    """Write bits and bytes as ints; others stay as they are.
+
+    Bytes, and bits that stand for ±1, are sums over one pixel. Bits that stand for 0 and 1 become 0 and
+    2, and a half waits ahead of all else.
+    """
     at = write_sums(writer, at)
     if at.kind in ("ints", "floats"):
         return at
+    if at.lowest == 0:
+        waiting = (Waiting(Over(2)), *at.waiting)
+        value = writer.write(_twice(at))
+        return replace(
+            at, kind="ints", value=value, span=Span(0, 2, step=2), waiting=waiting, lowest=-1.0
+        )
     value = writer.write(Pool(at.value, "sum", at.shape, (1, 1), (1, 1), (0, 0, 0, 0)))
     return replace(at, kind="ints", value=value, span=at.reach)
+
+
+def _twice(at: At) -> Conv:
+    """Return ``±1 + 1`` for each bit: a convolution of one tap, each channel a group of its own."""
+    n, one = at.shape[2], (1, 1)
+    weights, bias = np.ones((n, 1), np.uint8), np.ones(n, np.int32)
+    return Conv(at.value, "ints", at.shape, one, one, one, (0, 0, 0, 0), "-1", n, weights, bias)

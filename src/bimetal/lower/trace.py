@@ -29,7 +29,7 @@ from bimetal.nn.straighten import Straight, straightened
 from bimetal.ops import Link
 from bimetal.program import Program
 
-__all__ = ["Answer", "Image", "Lowered", "trace"]
+__all__ = ["Answer", "Image", "Lowered", "trace", "write_answer"]
 
 Answer = Literal["logits", "softmax"]
 Image = tuple[int, int, int] | tuple[int, int]
@@ -102,7 +102,7 @@ def trace(
             writer.here, steps = writer.called(steps[0][0]), steps[1:]
         start = quantized_row(writer, channels, first if isinstance(first, Bytes) else None)
         at = walk(writer, At("bytes", (height, width, channels), start), steps)
-        _answer(writer, at, answer)
+        write_answer(writer, at, answer)
     columns = (Column(column, "array", size=height * width * channels),)
     program = Program(columns, tuple(writer.ops), tuple(classes), dict(provenance or {}))
     return Lowered(program, tuple(writer.layers))
@@ -140,7 +140,7 @@ def _check_tensors(model: nn.Module) -> None:
             )
 
 
-def _answer(writer: Writer, at: At, answer: Answer) -> None:
+def write_answer(writer: Writer, at: At, answer: Answer) -> None:
     """End the Program with the sums of the last layer, scaled in float64."""
     kinds = {"logits": "identity", "softmax": "softmax"}
     if answer not in kinds:

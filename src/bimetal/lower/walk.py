@@ -16,6 +16,7 @@ from bimetal.lower.channelwise import (
     real,
     to_floats,
 )
+from bimetal.lower.row_threshold import row_threshold
 from bimetal.lower.state import At, Writer, sign
 from bimetal.nn import (
     BinaryConv2d,
@@ -30,6 +31,7 @@ from bimetal.nn import (
     Thermometer,
 )
 from bimetal.nn.activations import Bytes, Pixels
+from bimetal.nn.row_threshold import RowThreshold
 from bimetal.nn.sequence import BinaryConv1d
 from bimetal.nn.take import Last
 from bimetal.nn.tracing import has_known_forward
@@ -45,8 +47,8 @@ ON_PICTURES = (
 )  # fmt: skip
 
 SUPPORTED: tuple[type[nn.Module], ...] = (
-    BitPlanes, Thermometer, Bytes, BinaryLinear, ByteLinear, Sign, *ON_PICTURES, *ON_SEQUENCES,
-    nn.Flatten, Residual, Repeat, nn.Sequential, *CHANNELWISE, *BEFORE_A_SIGN, *ANSWERS,
+    BitPlanes, Thermometer, Bytes, BinaryLinear, ByteLinear, Sign, RowThreshold, *ON_PICTURES,
+    *ON_SEQUENCES, nn.Flatten, Residual, Repeat, nn.Sequential, *CHANNELWISE, *BEFORE_A_SIGN, *ANSWERS,
     *IDENTITIES,
 )  # fmt: skip
 """The layers that can be lowered."""
@@ -125,6 +127,8 @@ def _step(writer: Writer, at: At, layer: nn.Module) -> At:
             return binary.binary_linear(at, layer)
         case Sign():
             return sign(writer, at)
+        case RowThreshold():
+            return row_threshold(writer, at, layer)
         case nn.MaxPool1d() | nn.MaxPool2d():
             return pools.largest(writer, at, layer)
         case nn.AvgPool1d() | nn.AvgPool2d() | nn.AdaptiveAvgPool1d() | nn.AdaptiveAvgPool2d():
@@ -145,6 +149,8 @@ def _advice(layer: nn.Module) -> str:
     """Return what to do about a layer that cannot be lowered, where that is known."""
     if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv3d):
         return ", since its weights are real: bimetal.nn.with_byte_activations makes them 8 bits"
+    if isinstance(layer, nn.LayerNorm):
+        return ", but without affine and with a Sign behind it is a bimetal.nn.RowThreshold(0)"
     if isinstance(layer, nn.Softmax | nn.LogSoftmax):
         return ", since a Program answers with what it reads: leave it to the loss, and answer='softmax'"
     return ""

@@ -30,12 +30,14 @@ from bimetal.nn.layers import (
 )
 from bimetal.nn.loggers import CsvLogger, MLflowLogger, TensorBoardLogger, together
 from bimetal.nn.losses import distillation, feature_distillation, squared_hinge
+from bimetal.nn.metaplastic import ATTENUATIONS, Metaplastic, attenuation
 from bimetal.nn.norms import ShiftBatchNorm, ShiftBatchNorm1d, ShiftBatchNorm2d, ap2
 from bimetal.nn.optim import OPTIMIZERS, SCHEDULES, Bop, ShiftAdaMax, Split, adamw
 from bimetal.nn.policy import POLICIES, Policy
 from bimetal.nn.recurrent import BinaryRNN
 from bimetal.nn.replacement import Rows
 from bimetal.nn.residual import Repeat, Residual, bi_real_block, react_block
+from bimetal.nn.row_threshold import RowThreshold
 from bimetal.nn.scales import Logits, RPReLU, Scale, Shift, fold_norm, fold_norms
 from bimetal.nn.sequence import BinaryConv1d, causal, tcn_block
 from bimetal.nn.step_norm import STEP_NORMS, StepNorm
@@ -49,6 +51,7 @@ from bimetal.nn.transfer import Transfer, transfer
 from bimetal.nn.twin import float_twin
 
 __all__ = [
+    "ATTENUATIONS",
     "BINARIZERS",
     "OPTIMIZERS",
     "POLICIES",
@@ -87,11 +90,13 @@ __all__ = [
     "LayerSummary",
     "Logits",
     "MLflowLogger",
+    "Metaplastic",
     "Pixels",
     "Policy",
     "RPReLU",
     "Repeat",
     "Residual",
+    "RowThreshold",
     "Rows",
     "Scale",
     "Shift",
@@ -116,6 +121,7 @@ __all__ = [
     "adamw",
     "ap2",
     "as_sequence",
+    "attenuation",
     "bi_real_block",
     "binarize",
     "binarize_",

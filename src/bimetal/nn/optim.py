@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError
 from bimetal.nn.layers import binary_layers, latent_weights
+from bimetal.nn.metaplastic import metaplastic
 
 __all__ = [
     "OPTIMIZERS",
@@ -235,7 +236,7 @@ def shift_adamax(
 Stepper = torch.optim.Optimizer | Split
 
 OPTIMIZERS: dict[str, Callable[[nn.Module, float, float], Stepper]] = {
-    f.__name__: f for f in (adamw, adam, adam_glorot, sgd, shift_adamax, bop)
+    f.__name__: f for f in (adamw, adam, adam_glorot, sgd, shift_adamax, bop, metaplastic)
 }
 """What `TrainConfig.optimizer` may name."""
 

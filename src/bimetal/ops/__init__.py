@@ -21,6 +21,7 @@ from bimetal.ops.maps import (
     Pool,
     PReLU,
     Quantize,
+    RowThreshold,
     Threshold,
 )
 from bimetal.ops.tables import EQ, GE, MISSING, Dense, Encode, Link, Readout, Rules
@@ -47,6 +48,7 @@ __all__ = [
     "Pool",
     "Quantize",
     "Readout",
+    "RowThreshold",
     "Rules",
     "TableOp",
     "Threshold",
@@ -57,7 +59,9 @@ __all__ = [
 ]
 
 TableOp = Encode | Dense | Rules | Readout | Link
-MapOp = Quantize | Planes | Conv | ByteConv | Pool | Threshold | Affine | PReLU | Add | Concat
+MapOp = (
+    Quantize | Planes | Conv | ByteConv | Pool | Threshold | RowThreshold | Affine | PReLU | Add | Concat
+)  # fmt: skip
 Op = TableOp | MapOp
 OPS: tuple[type[Op], ...] = (
     Encode,
@@ -71,6 +75,7 @@ OPS: tuple[type[Op], ...] = (
     ByteConv,
     Pool,
     Threshold,
+    RowThreshold,
     Affine,
     PReLU,
     Add,
@@ -112,6 +117,8 @@ def _map_value_of(op: MapOp, values: Sequence[Value]) -> Value:
             return checks_maps.check_pool(op, input_value(values, op.input, *kinds))
         case Threshold():
             return checks_maps.check_threshold(op, input_value(values, op.input, "ints", "floats"))
+        case RowThreshold():
+            return checks_maps.check_row_threshold(op, input_value(values, op.input, "ints"))
         case Affine():
             return checks_maps.check_affine(op, input_value(values, op.input, "ints", "floats"))
         case PReLU():

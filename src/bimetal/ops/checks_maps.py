@@ -22,11 +22,13 @@ from bimetal.ops.maps import (
     Pool,
     PReLU,
     Quantize,
+    RowThreshold,
     Threshold,
 )
 
 __all__ = [
     "MAX_BIAS",
+    "MAX_RATIO",
     "MAX_STEP",
     "check_add",
     "check_affine",
@@ -37,12 +39,14 @@ __all__ = [
     "check_pool",
     "check_prelu",
     "check_quantize",
+    "check_row_threshold",
     "check_threshold",
     "out_size",
 ]
 
 MAX_STEP = 4096  # of a kernel, a stride, a dilation; a padding stays below it
 MAX_BIAS = 2**30  # with a window of at most 2**24 terms of ±1 no sum can overflow int32
+MAX_RATIO = 255  # top and bottom of a threshold of rows: their squares fit 16 bits
 
 
 def out_size(n: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
@@ -133,6 +137,14 @@ def check_threshold(op: Threshold, value: Value) -> Value:
     require(bool(np.isfinite(op.thresholds).all()), "thresholds must be finite")
     require(len(op.flips) == n, f"flips needs {n} entries, got {len(op.flips)}")
     require(bool((op.flips <= 1).all()), "flips must be 0 or 1")
+    return _made("bits", value.n)
+
+
+def check_row_threshold(op: RowThreshold, value: Value) -> Value:
+    """Return the bits that are made of ints."""
+    _pixels(value, op.channels)
+    require(op.top <= MAX_RATIO, f"top must lie in [0, {MAX_RATIO}], got {op.top}")
+    require(1 <= op.bottom <= MAX_RATIO, f"bottom must lie in [1, {MAX_RATIO}], got {op.bottom}")
     return _made("bits", value.n)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "Planes",
     "Pool",
     "Quantize",
+    "RowThreshold",
     "Threshold",
 ]
 
@@ -124,6 +125,24 @@ class Threshold(BaseOp):
     input: int
     thresholds: NDArray[Any] = array_of(np.int32, np.float32)  # (channels,)
     flips: NDArray[np.uint8] = array_of(np.uint8)  # (channels,), 0 or 1
+
+
+@dataclass(frozen=True, eq=False)
+class RowThreshold(BaseOp):
+    """Ints → bits: what stands out of its pixel by ``top / bottom`` standard deviations or more.
+
+    The input is read as pixels of n = `channels` elements, each first brought into ±m with
+    ``m = (2**31 − 1) // n``. With S the sum of a pixel, Q the sum of its squares, ``d = n * x − S``
+    and ``q = n * Q − S * S``, a bit is ``d >= 0 and bottom**2 * d**2 >= top**2 * q and q > 0``; with
+    `top` 0 it is ``d >= 0``. It is a layer norm (Ba, Kiros, Hinton 2016, arXiv:1607.06450) without
+    affine and a comparison, as (x − mean) / std is d / √q; all of it in whole numbers, of which none
+    leaves 80 bits. Scaling a pixel, or adding one number to all of it, changes nothing.
+    """
+
+    input: int
+    channels: int  # of a pixel
+    top: int  # 0 to 255
+    bottom: int  # 1 to 255
 
 
 @dataclass(frozen=True, eq=False)

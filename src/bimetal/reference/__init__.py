@@ -27,6 +27,7 @@ from bimetal.ops import (
     PReLU,
     Quantize,
     Readout,
+    RowThreshold,
     Rules,
     Threshold,
 )
@@ -107,6 +108,8 @@ def _apply_to_map(op: MapOp, values: list[NDArray[Any]]) -> NDArray[Any]:
             return maps.pool(op, values[op.input])
         case Threshold():
             return maps.threshold(op, values[op.input])
+        case RowThreshold():
+            return maps.row_threshold(op, values[op.input])
         case Affine():
             return maps.affine(op, values[op.input])
         case PReLU():

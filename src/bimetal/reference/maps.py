@@ -21,6 +21,7 @@ from bimetal.ops import (
     Pool,
     PReLU,
     Quantize,
+    RowThreshold,
     Threshold,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "pool",
     "prelu",
     "quantize",
+    "row_threshold",
     "threshold",
 ]
 
@@ -88,6 +90,18 @@ def threshold(op: Threshold, x: Map) -> NDArray[np.bool_]:
     """Return bits, bool (n_rows, n)."""
     is_high = _pixels(x, len(op.thresholds)) >= op.thresholds
     return _flat(is_high != op.flips.astype(bool))
+
+
+def row_threshold(op: RowThreshold, x: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Return bits, bool (n_rows, n): in Python's own whole numbers, which have no end."""
+    n, most = op.channels, (2**31 - 1) // op.channels
+    pixels = np.clip(_pixels(x, n).astype(np.int64), -most, most).astype(object)
+    total = pixels.sum(axis=2, keepdims=True)
+    d, q = n * pixels - total, n * (pixels**2).sum(axis=2, keepdims=True) - total**2
+    fires = d >= 0
+    if op.top:
+        fires &= (op.bottom**2 * d**2 >= op.top**2 * q) & (q > 0)
+    return _flat(fires.astype(bool))
 
 
 def affine(op: Affine, x: Map) -> NDArray[np.float32]:
