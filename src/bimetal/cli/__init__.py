@@ -1,4 +1,4 @@
-"""The command line: ``bimetal demo | train | score | inspect | bench | datasets | compress``.
+"""The command line: ``bimetal demo | train | score | inspect | diff | bench | datasets | compress | ...``.
 
 One file a command. A command returns an `Answer`: JSON values for machines, and what a person sees;
 `answering` shows one of the two. Exit codes: 0 all is well, 2 the user can mend it (one clear line, no

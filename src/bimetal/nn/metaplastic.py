@@ -59,7 +59,7 @@ def attenuation(w: Tensor, m: float, *, relative: bool = False, kind: str = "tan
     Examples
     --------
     >>> round(attenuation(torch.tensor([0.0, 1.0, -1.0]), m=1.35)[1].item(), 4)
-    0.2353
+    0.236
     """
     r = w.abs()
     if relative:
@@ -75,9 +75,9 @@ class Metaplastic(torch.optim.Optimizer):
 
         w ← w − η · f · μ / (√v + eps),   f = attenuation(w, m) where w · μ > 0, else 1
 
-    which by default is the published rule (Laborieux et
-    al. 2021), step by step. Weights are not clipped: their magnitude is the memory. Give parameters that
-    are no latent weights (scales, norms) in a group with ``m=0``, where this is Adam.
+    which by default is the published rule (Laborieux et al. 2021), step by step. Weights are not clipped:
+    their magnitude is the memory. Give parameters that are no latent weights (scales, norms) in a group
+    with ``m=0``, where this is Adam.
 
     Parameters
     ----------

@@ -1,0 +1,1 @@
+"""Learners side by side: sequences run, strengths tuned, results measured and tabled."""

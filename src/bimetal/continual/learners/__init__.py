@@ -1,0 +1,1 @@
+"""What learns: the metaplastic default, the published rule, and its rivals, each a file."""
