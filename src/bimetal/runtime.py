@@ -247,12 +247,16 @@ class Engine:
         NotFiniteError
             When a value is infinite.
         """
+        return self.run(self.rows(X))
+
+    def rows(self, X: Any) -> NDArray[np.float32]:
+        """Return the raw rows of a table, checked: what `predict_proba` runs. Takes and raises the same."""
         columns = self.program.columns
         rows = to_rows(X, columns)
         if not np.isfinite(rows).all():
             require_finite(rows, columns)
             require_known_missing(rows, columns, self._has_missing_bit)
-        return self.run(rows)
+        return rows
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return class labels, or a regressor's targets as float32 of shape (n_rows,).

@@ -7,15 +7,17 @@ import typer
 from bimetal.cli.answer import show_error
 from bimetal.cli.bench import bench
 from bimetal.cli.compress import compress
+from bimetal.cli.continual import continual
 from bimetal.cli.datasets import datasets
 from bimetal.cli.demo import demo
+from bimetal.cli.diff import diff
 from bimetal.cli.inspect import inspect
 from bimetal.cli.score import score
 from bimetal.cli.train import train
 
 __all__ = ["COMMANDS", "UsageError", "app", "run"]
 
-COMMANDS = (demo, train, score, inspect, bench, datasets, compress)
+COMMANDS = (demo, train, score, inspect, diff, bench, datasets, compress)
 """Every command; the tests and the docs read this list."""
 
 app = typer.Typer(
@@ -27,6 +29,7 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(continual)
 
 
 @app.callback()

@@ -13,7 +13,8 @@ from sklearn.utils.validation import _check_y, check_consistent_length, column_o
 from bimetal.encoders import Encoder
 from bimetal.errors import DataError
 from bimetal.estimators.assemble import assemble, isotonic
-from bimetal.estimators.base import BinaryEstimator, one_thread, timer
+from bimetal.estimators.base import one_thread, timer
+from bimetal.estimators.partial import Incremental
 from bimetal.estimators.progress import shown
 from bimetal.estimators.recipe import cook
 from bimetal.estimators.tasks import Floats, Task
@@ -21,7 +22,7 @@ from bimetal.estimators.tasks import Floats, Task
 __all__ = ["BinaryClassifier"]
 
 
-class BinaryClassifier(ClassifierMixin, BinaryEstimator):  # type: ignore[misc]
+class BinaryClassifier(ClassifierMixin, Incremental):  # type: ignore[misc]
     """Classifier whose every hidden weight and activation is −1 or +1.
 
     Three parts read the same bits and share one readout of integer points: a linear part (an
