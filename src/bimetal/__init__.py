@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bimetal import datasets, nn, zoo
+    from bimetal import continual, datasets, nn, zoo
     from bimetal.columns import Column
+    from bimetal.continual.stream.classifier import ContinualClassifier
     from bimetal.encoders import CutPointEncoder, OptBinningEncoder, QuantileEncoder, TreeEncoder
     from bimetal.errors import BimetalError
     from bimetal.estimators import BinaryClassifier, BinaryRegressor
@@ -31,6 +32,7 @@ __all__ = [
     "BinaryClassifier",
     "BinaryRegressor",
     "Column",
+    "ContinualClassifier",
     "CutPointEncoder",
     "Engine",
     "OptBinningEncoder",
@@ -39,6 +41,7 @@ __all__ = [
     "QuantileEncoder",
     "TreeEncoder",
     "__version__",
+    "continual",
     "datasets",
     "isas",
     "load",
@@ -55,6 +58,7 @@ _HOMES = {
     "BinaryClassifier": "estimators",
     "BinaryRegressor": "estimators",
     "Column": "columns",
+    "ContinualClassifier": "continual.stream.classifier",
     "CutPointEncoder": "encoders",
     "Engine": "runtime",
     "OptBinningEncoder": "encoders",
@@ -69,7 +73,7 @@ _HOMES = {
     "save": "format",
     "verify": "packed",
 }
-_MODULES = ("datasets", "nn", "zoo")
+_MODULES = ("continual", "datasets", "nn", "zoo")
 _OF_TRAINING = ("lightgbm", "scipy", "sklearn", "threadpoolctl", "torch")
 
 

@@ -8,11 +8,13 @@ to float32 once, so that every kind of frame gives the same row.
 
 from bimetal.columns.column import Column, places
 from bimetal.columns.inference import infer_columns
+from bimetal.columns.lists import Lists
 from bimetal.columns.reading import feature_names
 from bimetal.columns.rows import require_finite, require_known_missing, to_rows
 
 __all__ = [
     "Column",
+    "Lists",
     "feature_names",
     "infer_columns",
     "places",

@@ -88,6 +88,8 @@ def _infer(values: Values, is_forced: bool, order: list[Any] | None) -> Column:
 
 
 def _is_categorical(series: Any) -> bool:
+    if isinstance(series, list):
+        return False
     import narwhals as nw
 
     return isinstance(series.dtype, nw.Enum | nw.Categorical)
@@ -95,6 +97,8 @@ def _is_categorical(series: Any) -> bool:
 
 def _order(series: Any) -> list[Any] | None:
     """Return the categories of a type that has an order of its own, or None."""
+    if isinstance(series, list):
+        return None
     import narwhals as nw
 
     return list(series.dtype.categories) if isinstance(series.dtype, nw.Enum) else None

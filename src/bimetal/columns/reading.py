@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimetal.columns.column import listed
+from bimetal.columns.lists import Lists
 from bimetal.columns.values import DATES
 from bimetal.errors import ColumnError, DataError, MissingExtraError
 
@@ -27,7 +28,9 @@ def feature_names(data: Any) -> tuple[str, ...]:
 
 
 def read(data: Any) -> Any:
-    """Return a narwhals DataFrame with distinct names, or a 2-D array."""
+    """Return a narwhals DataFrame with distinct names, `Lists` as they are, or a 2-D array."""
+    if isinstance(data, Lists):
+        return data
     if not isinstance(data, np.ndarray | list | tuple):
         frame = _frame(data)
         if frame is not None:

@@ -30,7 +30,9 @@ class Values:
 
     @classmethod
     def of_series(cls, name: str, series: Any) -> "Values":
-        """Read a narwhals Series."""
+        """Read a narwhals Series, or a list of Python values."""
+        if isinstance(series, list):
+            return cls.of_list(name, series)
         import narwhals as nw
 
         dtype = str(series.dtype)
