@@ -29,7 +29,7 @@ MINI_BATCHES = (
     "Rows are learned in mini-batches of so many rows: a row given twice fills two places of one, a "
     "row of weight 2 one. (Weight 0 is exactly a row removed: tests/test_continual_classifier.py.)"
 )
-STREAM: dict[str, Any] = {"hidden": (16,), "warm_up": 20, "batch_size": 8, "random_state": 0}
+STREAM: dict[str, Any] = {"hidden": (64, 64), "warm_up": 20, "batch_size": 16, "random_state": 0}
 
 
 def expected_to_fail(estimator: Any) -> dict[str, str]:
