@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError
 from bimetal.nn import BinaryLinear
-from bimetal.nn.metaplastic import ATTENUATIONS, Metaplastic, attenuation, metaplastic
-from bimetal.nn.optim import OPTIMIZERS
+from bimetal.nn.metaplastic import ATTENUATIONS, Metaplastic, attenuation
+from bimetal.nn.optim import OPTIMIZERS, metaplastic
 
 Array = NDArray[Any]
 PUBLISHED: dict[str, Any] = {"lr": 0.005, "m": 1.35, "adaptivity": 1.0}

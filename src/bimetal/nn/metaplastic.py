@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bimetal.errors import DataError
-from bimetal.nn.layers import latent_weights
 
-__all__ = ["ATTENUATIONS", "Metaplastic", "attenuation", "metaplastic"]
+__all__ = ["ATTENUATIONS", "Metaplastic", "attenuation"]
 
 
 def tanh_squared(r: Tensor) -> Tensor:
@@ -116,7 +115,7 @@ class Metaplastic(torch.optim.Optimizer):
 
     Examples
     --------
-    >>> layer = nn.Linear(3, 2, bias=False)
+    >>> layer = torch.nn.Linear(3, 2, bias=False)
     >>> optimizer = Metaplastic(layer.parameters(), m=1.35)
     >>> layer(torch.ones(1, 3)).sum().backward()
     >>> optimizer.step()
@@ -223,25 +222,3 @@ def _check(group: dict[str, Any]) -> None:
         raise DataError(f"kind must be one of {list(ATTENUATIONS)}, got {group['kind']!r}")
     if group["half_life"] is not None and not group["half_life"] > 0:
         raise DataError(f"half_life must be above 0 steps, got {group['half_life']!r}")
-
-
-def metaplastic(model: nn.Module, learning_rate: float, weight_decay: float = 0.0) -> Metaplastic:
-    """Return the scale-free rule for latent weights and Adam for the rest; see `Metaplastic`.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        What to train; its binarizers should not clip (`Binarizer("binaryconnect", clip=None)`).
-    learning_rate : float
-        Of both groups.
-    weight_decay : float, default 0.0
-        Of the real-valued parameters.
-    """
-    latent = latent_weights(model)
-    ids = {id(p) for p in latent}
-    real = [p for p in model.parameters() if id(p) not in ids]
-    groups: list[dict[str, Any]] = [
-        {"params": latent, "m": 2.0, "relative": True, "adaptivity": 0.5},
-        {"params": real, "m": 0.0, "weight_decay": weight_decay},
-    ]
-    return Metaplastic([group for group in groups if group["params"]], lr=learning_rate)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bimetal.errors import DataError
 from bimetal.nn.layers import binary_layers, latent_weights
-from bimetal.nn.metaplastic import metaplastic
+from bimetal.nn.metaplastic import Metaplastic
 
 __all__ = [
     "OPTIMIZERS",
@@ -234,6 +234,21 @@ def shift_adamax(
 
 
 Stepper = torch.optim.Optimizer | Split
+
+
+def metaplastic(model: nn.Module, learning_rate: float, weight_decay: float = 0.0) -> Metaplastic:
+    """Return the scale-free metaplastic rule for latent weights and Adam for the rest.
+
+    For weights that go on learning when the data changes, see `bimetal.nn.Metaplastic`; binarizers should
+    not clip then (`Binarizer("binaryconnect", clip=None)`). Parameters are those of `adamw`.
+    """
+    rule = {"m": 2.0, "relative": True, "adaptivity": 0.5}
+    groups = [
+        {"params": latent_weights(model), **rule},
+        {"params": real_parameters(model), "m": 0.0, "weight_decay": weight_decay},
+    ]
+    return Metaplastic([group for group in groups if group["params"]], learning_rate)
+
 
 OPTIMIZERS: dict[str, Callable[[nn.Module, float, float], Stepper]] = {
     f.__name__: f for f in (adamw, adam, adam_glorot, sgd, shift_adamax, bop, metaplastic)

@@ -1,7 +1,7 @@
 """A learner that follows gradients: a net, an optimizer, and what a method adds to either.
 
 What methods differ in is plugged in: the body (`nets.row_net` or the published `nets.batch_net`), the
-optimizer, a `Guard` that adds to the loss or to the gradients (elastic weight consolidation, synaptic
+optimizer, a `Guard` that adds to the gradients (elastic weight consolidation, synaptic
 intelligence), a memory of rows that are shown again. Without any of them it is the plain net that forgets.
 """
 
@@ -27,12 +27,8 @@ __all__ = ["GradientLearner", "Guard", "tensor_bytes"]
 class Guard:
     """What protects weights, if anything does: all of it does nothing here."""
 
-    def penalty(self) -> Tensor | float:
-        """Return what is added to the loss of a step."""
-        return 0.0
-
     def before_step(self) -> None:
-        """Look at the gradients of the loss before the optimizer takes a step."""
+        """Look at the gradients of the loss, and add those of a penalty, before the optimizer's step."""
 
     def after_step(self) -> None:
         """Look at what the step has done."""
@@ -86,7 +82,7 @@ class GradientLearner(Learner):
             When the loss is not finite.
         """
         self.net.train()
-        loss = cross_entropy(self.net(x.float()), y) + self.guard.penalty()
+        loss = cross_entropy(self.net(x.float()), y)
         if not bool(loss.isfinite()):
             raise TrainingError(
                 f"the loss is {loss.item()}; lower the learning rate or the strength of the method"

@@ -13,6 +13,7 @@ from bimetal.continual.learners.learner import Method, Setting, Uses
 from bimetal.continual.learners.nets import batch_net, row_net
 from bimetal.nn import latent_weights
 from bimetal.nn.metaplastic import Metaplastic
+from bimetal.nn.optim import real_parameters
 
 __all__ = [
     "FADING",
@@ -37,10 +38,8 @@ HALF_LIFE = 350_000.0
 
 def grouped(net: nn.Module) -> list[dict[str, Any]]:
     """Return latent weights and all other parameters that learn as two groups for an optimizer."""
-    latent = latent_weights(net)
-    ids = {id(p) for p in latent}
-    real = [p for p in net.parameters() if id(p) not in ids and p.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": latent}]
+    groups: list[dict[str, Any]] = [{"params": latent_weights(net)}]
+    real = [p for p in real_parameters(net) if p.requires_grad]
     return groups + ([{"params": real, "m": 0.0}] if real else [])
 
 
