@@ -28,9 +28,10 @@ from strategies_maps import map_programs
 
 from bimetal import reference
 from bimetal.columns import Column
+from bimetal.container import MAX_HEADER
 from bimetal.errors import FormatError, ProgramError
 from bimetal.files import atomic_write
-from bimetal.format import MAX_HEADER, dumps, load, loads, save
+from bimetal.format import dumps, load, loads, save
 from bimetal.program import Encode, Link, Program, Readout
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,24 +1,21 @@
 """Save and load a Program as one .bimetal file: a safetensors file, read without trusting a byte.
 
-The file is eight bytes of header length (little-endian), a JSON header padded with spaces to a
-multiple of eight, and a buffer that the arrays tile exactly. docs/program.md describes it in full.
-Our reader needs NumPy and json only; every size is checked against what is really there before it
-is used, and each way of being wrong raises `FormatError`. A file on disk is mapped into memory:
+`bimetal.container` has the container, docs/program.md describes the file in full. Each way of being
+wrong raises `FormatError`. A file on disk is mapped into memory:
 its arrays are read-only views of it, so that loading copies nothing and processes share one copy.
 """
 
 import json
-import math
 import mmap
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.container import DTYPES, arrays_of, header_of, require_size, to_bytes
 from bimetal.errors import FormatError, ProgramError
 from bimetal.files import atomic_write
 from bimetal.program import VERSIONS, Program, from_parts
@@ -26,8 +23,7 @@ from bimetal.strict_json import ADVICE, parse_object, require
 
 __all__ = ["dumps", "load", "loads", "save"]
 
-MAX_HEADER = 2**23
-DTYPES = {"F64": "f8", "F32": "f4", "I32": "i4", "I16": "i2", "U16": "u2", "I8": "i1", "U8": "u1"}
+OF_PROGRAMS = {name: code for name, code in DTYPES.items() if name not in ("I64", "BOOL")}
 
 
 def save(program: Program, path: str | os.PathLike[str]) -> None:
@@ -60,7 +56,7 @@ def load(path: str | os.PathLike[str]) -> Program:
     """
     with Path(path).open("rb") as file:
         try:
-            _require_size(os.fstat(file.fileno()).st_size)
+            require_size(os.fstat(file.fileno()).st_size)  # an empty file cannot be mapped
             return _read(_mapped(file))
         except FormatError as error:
             raise FormatError(f"'{path}': {error}") from None
@@ -74,7 +70,6 @@ def loads(data: bytes) -> Program:
     FormatError
         When the bytes are not a .bimetal file; no other error comes out, whatever they are.
     """
-    _require_size(len(data))
     return _read(data)
 
 
@@ -88,25 +83,9 @@ def dumps(program: Program) -> bytes:
     FormatError
         When the description is too large or too deep for any reader.
     """
-    # As safetensors does: wide numbers first, so that each array lies on a multiple of its width.
-    arrays = sorted(program.tensors().items(), key=lambda named: (-named[1].itemsize, named[0]))
-    header = {"__metadata__": _metadata(program)} | _entries(arrays)
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    little = [a.astype(a.dtype.newbyteorder("<"), copy=False).data for _, a in arrays]
-    data = b"".join([len(text).to_bytes(8, "little"), text, *little])
+    data = to_bytes(program.tensors(), _metadata(program))
     loads(data)  # what could not be read again is never written
     return data
-
-
-def _entries(arrays: list[tuple[str, NDArray[Any]]]) -> dict[str, dict[str, Any]]:
-    names = {code: name for name, code in DTYPES.items()}
-    entries, end = {}, 0
-    for name, array in arrays:
-        begin, end = end, end + array.nbytes
-        dtype = names[f"{array.dtype.kind}{array.itemsize}"]
-        entries[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (begin, end)}
-    return entries
 
 
 def _metadata(program: Program) -> dict[str, str]:
@@ -128,24 +107,14 @@ def _mapped(file: BinaryIO) -> mmap.mmap | bytes:
     return file.read()
 
 
-def _require_size(size: int) -> None:
-    require(size >= 8, "a file of at least 8 bytes", size)
-
-
 def _read(data: mmap.mmap | bytes) -> Program:
-    n_header = int.from_bytes(data[:8], "little")
-    require(2 <= n_header <= MAX_HEADER, f"a header of 2 to {MAX_HEADER} bytes", n_header)
-    begin = 8 + n_header
-    n_data = len(data) - begin
-    require(n_data >= 0, f"a header of {n_header} bytes", f"{len(data) - 8} bytes in all")
-    header = parse_object(data[8:begin], "the header")
-    metadata = _checked_metadata(header.pop("__metadata__", None))
+    given, entries, begin = header_of(data)
+    metadata = _checked_metadata(given)
     spec = parse_object(metadata["bimetal"].encode(), "the description")
     version, known = spec.get("version"), " or ".join(map(str, VERSIONS))
     require(version in VERSIONS, f"Program version {known} (or a newer bimetal)", version)
-    slots = [_slot(name, entry) for name, entry in header.items()]
-    _check_tiling(slots, n_data)
-    return _checked_program(spec, {s.name: s.array(data, begin) for s in slots}, metadata)
+    tensors = arrays_of(entries, data, begin, dtypes=OF_PROGRAMS, most_axes=2)
+    return _checked_program(spec, tensors, metadata)
 
 
 def _checked_program(
@@ -170,45 +139,3 @@ def _checked_metadata(given: Any) -> dict[str, str]:
     for key, text in given.items():
         require(isinstance(text, str), f"a string as metadata '{key}'", text)
     return dict(given)
-
-
-@dataclass(frozen=True)
-class _Slot:
-    """Where one array lies in the buffer."""
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    begin: int
-    end: int
-
-    def array(self, data: mmap.mmap | bytes, origin: int) -> NDArray[Any]:
-        stored: NDArray[Any] = np.ndarray(self.shape, self.dtype, data, origin + self.begin)
-        return stored.astype(self.dtype.newbyteorder("="), copy=False)
-
-
-def _slot(name: str, entry: Any) -> _Slot:
-    keys = {"dtype", "shape", "data_offsets"}
-    require(isinstance(entry, dict), f"an object for the array '{name:.80}'", entry)
-    require(set(entry) == keys, f"{sorted(keys)} for the array '{name:.80}'", sorted(entry))
-    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    known = isinstance(dtype, str) and dtype in DTYPES
-    require(known, f"a dtype of {list(DTYPES)} for '{name:.80}'", dtype)
-    require(_are_sizes(shape) and len(shape) <= 2, f"at most two sizes for '{name:.80}'", shape)
-    require(_are_sizes(offsets) and len(offsets) == 2, f"two offsets for '{name:.80}'", offsets)
-    stored = np.dtype(DTYPES[dtype]).newbyteorder("<")
-    n_claimed, n_given = math.prod(shape) * stored.itemsize, offsets[1] - offsets[0]
-    require(n_claimed == n_given, f"{n_claimed} bytes for '{name:.80}' ({dtype}, {shape})", n_given)
-    return _Slot(name, stored, tuple(shape), offsets[0], offsets[1])
-
-
-def _are_sizes(given: Any) -> bool:
-    return isinstance(given, list) and all(type(n) is int and 0 <= n < 2**40 for n in given)
-
-
-def _check_tiling(slots: list[_Slot], n_data: int) -> None:
-    end = 0
-    for slot in sorted(slots, key=lambda s: (s.begin, s.end)):
-        require(slot.begin == end, f"'{slot.name:.80}' to begin at byte {end}", slot.begin)
-        end = slot.end
-    require(end == n_data, f"{end} bytes of data", n_data)

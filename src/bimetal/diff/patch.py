@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.container import arrays_of, header_of, to_bytes
 from bimetal.errors import DataError, FormatError, ProgramError
-from bimetal.format import DTYPES, dumps
+from bimetal.format import dumps
 from bimetal.program import Program, from_parts
 from bimetal.strict_json import parse_object, require
 
 __all__ = ["Patch", "fingerprint"]
 
 Array = NDArray[Any]
+SIDES = ("before", "after")
 MAX_BYTES = 2**31
 """A patch that claims to unpack to more is refused."""
 
@@ -117,21 +119,15 @@ class Patch:
 
     def to_bytes(self) -> bytes:
         """Return it compressed, for a file or a line of a log."""
-        sides = {
-            name: [None if x is None else [_code(x), list(x.shape)] for x in pair]
-            for name, pair in self.replaced.items()
-        }
-        header = {
+        told = {
             "patch": 1, "before": self.before, "after": self.after, "described": self.described,
-            "xors": {name: len(bits) for name, bits in self.xors.items()}, "replaced": sides,
         }  # fmt: skip
-        text = json.dumps(header, sort_keys=True, allow_nan=False).encode()
-        arrays = [
-            *self.xors.values(),
-            *(x for p in self.replaced.values() for x in p if x is not None),
-        ]
-        body = b"".join(_bytes(x).tobytes() for x in arrays)
-        return zlib.compress(len(text).to_bytes(8, "little") + text + body, 9)
+        arrays = {f"xor:{name}": bits for name, bits in self.xors.items()}
+        for name, pair in self.replaced.items():
+            sides = zip(SIDES, pair, strict=True)
+            arrays |= {f"{side}:{name}": x for side, x in sides if x is not None}
+        text = json.dumps(told, sort_keys=True, allow_nan=False)
+        return zlib.compress(to_bytes(arrays, {"patch": text}), 9)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Patch":
@@ -148,44 +144,30 @@ class Patch:
             raise FormatError(
                 f"expected a compressed patch, got {error}; take it from its source"
             ) from None
-        n = int.from_bytes(raw[:8], "little")
-        require(len(raw) >= 8 and n <= len(raw) - 8, "a whole patch", f"{len(raw)} bytes")
         try:
-            return cls._read(parse_object(raw[8 : 8 + n], "the patch"), raw[8 + n :])
+            return cls._read(raw)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FormatError(
                 f"the patch is damaged: {str(error)[:200]}; take it from its source"
             ) from None
 
     @classmethod
-    def _read(cls, header: dict[str, Any], body: bytes) -> "Patch":
-        require(header["patch"] == 1, "a patch of version 1", header["patch"])
-        reader = _Reader(body)
-        xors = {name: reader.take("u1", [n]) for name, n in header["xors"].items()}
-        replaced = {
-            name: tuple(None if form is None else reader.take(*form) for form in forms)
-            for name, forms in header["replaced"].items()
-        }
-        require(reader.at == len(body), f"{reader.at} bytes of arrays", len(body))
-        return cls(header["before"], header["after"], header["described"], xors, replaced)  # type: ignore[arg-type]
-
-
-class _Reader:
-    """Takes arrays from bytes, one behind the other."""
-
-    def __init__(self, body: bytes) -> None:
-        self.body, self.at = body, 0
-
-    def take(self, code: str, shape: list[int]) -> Array:
-        require(code in DTYPES.values(), f"a type of {sorted(DTYPES.values())}", code)
-        dtype = np.dtype(code).newbyteorder("<")
-        n = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        require(
-            0 <= n <= len(self.body) - self.at, f"{n} bytes of an array", len(self.body) - self.at
-        )
-        array: Array = np.frombuffer(self.body, dtype, n // dtype.itemsize, self.at).reshape(shape)
-        self.at += n
-        return array.astype(dtype.newbyteorder("="))
+    def _read(cls, raw: bytes) -> "Patch":
+        metadata, entries, begin = header_of(raw)
+        require(isinstance(metadata, dict) and set(metadata) == {"patch"}, "a patch", metadata)
+        told = parse_object(metadata["patch"].encode(), "the patch")
+        require(told["patch"] == 1, "a patch of version 1", told["patch"])
+        xors: dict[str, Array] = {}
+        pairs: dict[str, dict[str, Array]] = {}
+        for key, array in arrays_of(entries, raw, begin).items():
+            kind, _, name = key.partition(":")
+            require(kind in ("xor", *SIDES), "'xor', 'before' or 'after' of an array", kind)
+            if kind == "xor":
+                xors[name] = array
+            else:
+                pairs.setdefault(name, {})[kind] = array
+        replaced = {name: (pair.get("before"), pair.get("after")) for name, pair in pairs.items()}
+        return cls(told["before"], told["after"], told["described"], xors, replaced)
 
 
 def _bytes(array: Array) -> NDArray[np.uint8]:
@@ -197,7 +179,3 @@ def _xored(array: Array, bits: Array) -> Array:
     little = array.dtype.newbyteorder("<")
     changed: Array = (_bytes(array) ^ bits).view(little).reshape(array.shape)
     return changed.astype(array.dtype)
-
-
-def _code(array: Array) -> str:
-    return f"{array.dtype.kind}{array.itemsize}"
