@@ -30,7 +30,7 @@ WEIGHT_DECAY = 1e-7
 
 
 ADAPTIVITY = 0.5
-"""Half way between one rate for all weights and Adam's: chosen on a validation stream."""
+"""Half way between one rate for all weights and Adam's: chosen on a validation stream, see benchmarks/continual_choices.py."""
 
 HALF_LIFE = 350_000.0
 """Rows: what nothing renews in so many has half its strength, and the net stays free to learn."""

@@ -34,7 +34,7 @@ def default_threshold(n_hidden: int) -> float:
     """Return the threshold of hidden units of a layer of this width, in standard deviations.
 
     The wider the layer, the fewer of its units may fire: chosen on validation streams, see
-    benchmarks/continual.py.
+    benchmarks/continual_choices.py.
 
     Examples
     --------
