@@ -9,6 +9,8 @@
 * others: 5 tasks, the methods that are not in short.
 * there and back: MNIST → Fashion-MNIST, and the other way round.
 * pieces: one data set in 60 pieces of 1,000 pictures.
+* clothes: MNIST → USPS → Fashion-MNIST; pairs: MNIST two digits at a time, which of the two; cifar: vehicles
+  → animals of CIFAR-10 by features of patches; loans, book: LendingClub by month, GOOG by the half hour.
 * classes: MNIST two digits at a time, ten classes at the end.
 
 The long schedule is in continual_long.py, finance in continual_finance.py. Finished runs stay in
@@ -46,6 +48,7 @@ OTHERS = (
     "ewc_online",
     "ewc_online_row",
 )
+TABLES = ("metaplastic", "row_plain", "ewc_row", "replay", "joint", "analytic")
 FEW = ("metaplastic", "row_plain", "plain", "ewc_row", "joint")
 
 
@@ -70,6 +73,11 @@ PARTS = (
     Part("classes", "split_mnist_class", ("metaplastic", "row_plain", "ewc_row", "replay", "analytic")),
     Part("there", "mnist_fashion", FEW, {"n_rows": 20_000}),
     Part("back", "fashion_mnist", FEW, {"n_rows": 20_000}),
+    Part("clothes", "digits_clothes", FEW, {"n_rows": 20_000}),
+    Part("pairs", "split_mnist_domain", FEW),
+    Part("cifar", "cifar_features", FEW),
+    Part("loans", "loan_vintages", TABLES, {"hidden": (128, 128)}),
+    Part("book", "order_book_hours", TABLES, {"hidden": (128, 128)}),
     Part("pieces", "stream_fashion", ("metaplastic", "row_plain", "plain"), {"evaluates": 10}),
     Part("fifty", "permuted_mnist", ("metaplastic_fading",), FIFTY_TASKS),
     Part("others", "permuted_mnist", OTHERS, {"n_tasks": 5, "n_rows": 20_000}, tunes=True),

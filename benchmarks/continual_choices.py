@@ -31,7 +31,7 @@ TRIALS: dict[str, list[Choice]] = {
     "adaptivity": [{"adaptivity": a} for a in (0.0, 0.25, 0.5, 0.75, 1.0)],
     "half_life": [
         {"half_life": h, "strength": m, "n_tasks": 25}
-        for h, m in ((None, 2.0), (700_000, 2.0), (350_000, 2.0), (350_000, 3.0), (230_000, 3.0))
+        for h, m in ((350_000, 2.0), (230_000, 2.0), (150_000, 2.0), (230_000, 1.5), (350_000, 3.0), (None, 2.0))
     ],
 }  # fmt: skip
 
