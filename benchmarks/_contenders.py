@@ -14,7 +14,7 @@ import torch
 from bimetal.continual.learners.gradient import GradientLearner
 from bimetal.continual.learners.learner import Setting
 from bimetal.continual.learners.metaplastic import make_metaplastic
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 
 Score = Callable[[np.ndarray], np.ndarray]
 State = tuple[Score, int]

@@ -34,8 +34,8 @@ from _contenders import (
 )
 from _frame import Row, options, report
 
+from bimetal.continual.sequence import Sequence, Task
 from bimetal.continual.sequences import SEQUENCES
-from bimetal.continual.sequences.sequence import Sequence, Task
 from bimetal.errors import BimetalError
 from bimetal.metrics import auc
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bimetal.continual.learners.learner import Learner, Method, Setting, Uses
-from bimetal.continual.sequences.sequence import Sequence, Task
+from bimetal.continual.sequence import Sequence, Task
 
 N_IN = 24
 

@@ -30,7 +30,7 @@ from bimetal.continual.oversight.snapshots import Snapshots
 from bimetal.continual.oversight.state import Restorable, Whole
 from bimetal.continual.oversight.tree import dumps as tree_bytes
 from bimetal.continual.oversight.tree import loads as tree_of
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 from bimetal.diff import diff
 from bimetal.errors import CheckpointError, DataError, FormatError
 from bimetal.format import dumps

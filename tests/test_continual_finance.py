@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bimetal.continual.sequence import Sequence
 from bimetal.continual.sequences import SEQUENCES
 from bimetal.continual.sequences.finance import RATIOS, TABLE_SEQUENCES
 from bimetal.continual.sequences.order_books import N_EVENTS, ORDER_BOOK_SEQUENCES
-from bimetal.continual.sequences.sequence import Sequence
 from bimetal.continual.sequences.simulated import (
     COLUMNS,
     MACRO,

@@ -26,7 +26,7 @@ from bimetal.continual.learners.nets import batch_net, row_net
 from bimetal.continual.learners.replay import Reservoir, make_replay
 from bimetal.continual.learners.rivals import on_batch_net, on_row_net
 from bimetal.continual.learners.si import Si, make_si_row
-from bimetal.continual.sequences.sequence import Sequence, Task
+from bimetal.continual.sequence import Sequence, Task
 from bimetal.errors import DataError, TrainingError
 from bimetal.nn import Binarizer, BinaryLinear, Sign, latent_weights
 

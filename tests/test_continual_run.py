@@ -25,7 +25,7 @@ from bimetal.continual.harness.tuning import Trial, best_of, tune
 from bimetal.continual.harness.workers import done, one_thread
 from bimetal.continual.learners.learner import Learner, Method, Setting, Uses
 from bimetal.continual.learners.methods import METHODS
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 from bimetal.errors import DataError, TrainingError
 from bimetal.reference import run as reference_run
 

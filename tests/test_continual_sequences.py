@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
+from bimetal.continual.sequence import Sequence, Task
 from bimetal.continual.sequences import SEQUENCES
 from bimetal.continual.sequences import rows as rows_module
 from bimetal.continual.sequences.maker import SequenceMaker, Split, drawn_order
 from bimetal.continual.sequences.patches import Dictionary, patch_rows
 from bimetal.continual.sequences.pictures import PICTURE_SEQUENCES
 from bimetal.continual.sequences.rows import HELD_OUT, rows_of
-from bimetal.continual.sequences.sequence import Sequence, Task
 from bimetal.datasets.files import FOLDER_VARIABLE
 from bimetal.datasets.pictures import PICTURES, Pictures
 from bimetal.errors import DataError, MissingExtraError

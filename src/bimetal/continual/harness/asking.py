@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bimetal import metrics
 from bimetal.continual.learners.learner import Learner
-from bimetal.continual.sequences.sequence import Sequence, Task
+from bimetal.continual.sequence import Sequence, Task
 from bimetal.errors import DataError
 from bimetal.program import Program
 from bimetal.runtime import Engine
@@ -72,7 +72,7 @@ class TestRows:
 
     Examples
     --------
-    >>> from bimetal.continual.sequences.sequence import Sequence, Task
+    >>> from bimetal.continual.sequence import Sequence, Task
     >>> rows = np.zeros((3, 2), np.uint8), np.array([0, 1, 1])
     >>> tests = TestRows(Sequence("s", "S", 2, 2, 2, "stream", lambda number: Task("t", *rows, *rows)))
     >>> tests[0].x.shape, tests[0] is tests[1]

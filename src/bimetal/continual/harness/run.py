@@ -18,7 +18,7 @@ from torch import Tensor
 from bimetal.continual.harness.asking import Lowered, TestRows, agreement, mark
 from bimetal.continual.harness.record import Run
 from bimetal.continual.learners.learner import Method, Setting
-from bimetal.continual.sequences.sequence import Sequence, Task
+from bimetal.continual.sequence import Sequence, Task
 from bimetal.errors import DataError, ProgramError
 from bimetal.program import Program
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bimetal.continual.harness.run import Run, method_named, run
 from bimetal.continual.learners.learner import Method
-from bimetal.continual.sequences.sequence import Sequence
+from bimetal.continual.sequence import Sequence
 from bimetal.errors import DataError, TrainingError
 
 __all__ = ["Maker", "Trial", "Tuning", "best_of", "trial_of", "tune"]

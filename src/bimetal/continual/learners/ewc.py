@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from bimetal.continual.learners.gradient import GradientLearner, Guard, tensor_bytes
 from bimetal.continual.learners.learner import Method, Setting, Uses
 from bimetal.continual.learners.rivals import on_batch_net, on_row_net
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 from bimetal.errors import DataError
 from bimetal.nn import BinaryLinear, binary_layers
 from bimetal.nn.modes import in_eval_mode

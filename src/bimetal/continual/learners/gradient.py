@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from bimetal.continual.learners.learner import Learner, Setting
 from bimetal.continual.learners.nets import deployed, task_norms
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 from bimetal.errors import TrainingError
 from bimetal.lower import lower_cnn
 from bimetal.nn import latent_weights

@@ -15,7 +15,7 @@ from bimetal.continual.learners.learner import Method, Setting, Uses
 from bimetal.continual.learners.metaplastic import ADAPTIVITY
 from bimetal.continual.learners.replay import ReplayLearner
 from bimetal.continual.learners.rivals import adam, row_net_of
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 
 __all__ = ["JOINT", "Archive", "make_joint"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from bimetal.continual.sequences.sequence import Sequence, Task
+from bimetal.continual.sequence import Sequence, Task
 from bimetal.errors import DataError
 from bimetal.program import Program
 

@@ -16,7 +16,7 @@ from bimetal.continual.learners.gradient import GradientLearner, tensor_bytes
 from bimetal.continual.learners.learner import Method, Setting, Uses
 from bimetal.continual.learners.metaplastic import ADAPTIVITY
 from bimetal.continual.learners.rivals import adam, row_net_of
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 from bimetal.errors import DataError
 
 __all__ = ["REPLAY", "Memory", "ReplayLearner", "Reservoir", "make_replay"]

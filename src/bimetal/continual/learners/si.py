@@ -15,7 +15,7 @@ from bimetal.continual.learners.ewc import protected_layers
 from bimetal.continual.learners.gradient import GradientLearner, Guard, tensor_bytes
 from bimetal.continual.learners.learner import Method, Setting, Uses
 from bimetal.continual.learners.rivals import on_batch_net, on_row_net
-from bimetal.continual.sequences.sequence import Task
+from bimetal.continual.sequence import Task
 from bimetal.errors import DataError
 from bimetal.nn import BinaryLinear, binarize
 

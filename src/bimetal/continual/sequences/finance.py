@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.continual.sequence import Sequence
 from bimetal.continual.sequences.maker import SequenceMaker, Split
-from bimetal.continual.sequences.sequence import Sequence
 from bimetal.continual.sequences.tabular import (
     Piece,
     at_random,

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.continual.sequences.sequence import Sequence
+from bimetal.continual.sequence import Sequence
 from bimetal.errors import DataError
 
 __all__ = ["Build", "SequenceMaker", "Split", "drawn_order"]

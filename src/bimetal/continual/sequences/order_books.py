@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.continual.sequence import Sequence
 from bimetal.continual.sequences.maker import SequenceMaker, Split
-from bimetal.continual.sequences.sequence import Sequence
 from bimetal.continual.sequences.tabular import Piece, in_time, read_table, table_sequence
 
 __all__ = ["ORDER_BOOK_SEQUENCES", "order_book_hours", "order_books"]

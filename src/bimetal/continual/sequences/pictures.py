@@ -12,10 +12,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.continual.sequence import Scenario, Sequence, Task
 from bimetal.continual.sequences.maker import SequenceMaker, Split, drawn_order
 from bimetal.continual.sequences.patches import patch_rows
 from bimetal.continual.sequences.rows import SMALL_DIGITS, Rows, rows_of
-from bimetal.continual.sequences.sequence import Scenario, Sequence, Task
 from bimetal.errors import DataError
 
 __all__ = ["PICTURE_SEQUENCES"]

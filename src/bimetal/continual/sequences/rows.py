@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.continual.sequence import Task
 from bimetal.continual.sequences.maker import Split
-from bimetal.continual.sequences.sequence import Task
 from bimetal.datasets.files import FOLDER_VARIABLE
 from bimetal.datasets.pictures import load_pictures
 from bimetal.errors import MissingExtraError

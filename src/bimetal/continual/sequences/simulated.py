@@ -15,8 +15,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from bimetal.continual.sequence import Sequence
 from bimetal.continual.sequences.maker import SequenceMaker, Split, drawn_order
-from bimetal.continual.sequences.sequence import Sequence
 from bimetal.continual.sequences.tabular import Piece, in_time, table_sequence
 from bimetal.datasets import simulate_credit
 

@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.continual.sequence import Sequence as TaskSequence
+from bimetal.continual.sequence import Task
 from bimetal.continual.sequences.maker import Split, drawn_order
-from bimetal.continual.sequences.sequence import Sequence as TaskSequence
-from bimetal.continual.sequences.sequence import Task
 from bimetal.datasets.files import FOLDER_VARIABLE, find, how_to_get, read_folder
 from bimetal.encoders import QuantileEncoder
 from bimetal.errors import ColumnError, DataError
@@ -125,7 +125,7 @@ def table_sequence(
     Parameters
     ----------
     name, title, note, metric
-        As in `bimetal.continual.sequences.sequence.Sequence`.
+        As in `bimetal.continual.sequence.Sequence`.
     pieces : sequence of Piece
         In the order of tasks.
     splitter : callable

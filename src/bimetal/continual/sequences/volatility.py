@@ -8,8 +8,8 @@ not needed.
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.continual.sequence import Sequence
 from bimetal.continual.sequences.maker import SequenceMaker, Split
-from bimetal.continual.sequences.sequence import Sequence
 from bimetal.continual.sequences.tabular import Piece, in_time, read_table, table_sequence
 
 __all__ = ["VOLATILITY", "regime_periods", "volatility_regimes"]
