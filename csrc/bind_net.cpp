@@ -71,6 +71,8 @@ void bind_net(nb::module_& module) {
              })
         .def("rules", [](Net& self, size_t input, Array<std::uint16_t> literals,
                          Array<std::uint8_t> fan_in) { self.rules(input, span(literals), span(fan_in)); })
+        .def("lut", [](Net& self, size_t input, Matrix<std::uint16_t> places,
+                       Matrix<std::uint8_t> tables) { self.lut(input, places.shape(1), span(places), span(tables)); })
         .def("readout", [](Net& self, const Sizes& inputs, Matrix<std::int32_t> weights,
                            Array<std::int32_t> bias) { self.readout(inputs, span(weights), span(bias)); })
         .def("link",

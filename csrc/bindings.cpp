@@ -57,6 +57,12 @@ NB_MODULE(_engine, m) {
             },
             "input"_a, "literals"_a, "fan_in"_a)
         .def(
+            "lut",
+            [](Engine& self, std::size_t input, Matrix<std::uint16_t> places, Matrix<std::uint8_t> tables) {
+                self.lut(input, places.shape(1), span(places), span(tables));
+            },
+            "input"_a, "places"_a, "tables"_a)
+        .def(
             "readout",
             [](Engine& self, const std::vector<std::size_t>& inputs, Matrix<std::int32_t> weights,
                Array<std::int32_t> bias) { self.readout({inputs.data(), inputs.size()}, span(weights), span(bias)); },

@@ -66,6 +66,12 @@ void Engine::rules(std::size_t input, Span<std::uint16_t> literals, Span<std::ui
     add_bits(plan, input, fan_in.n);
 }
 
+void Engine::lut(std::size_t input, std::size_t fan_in, Span<std::uint16_t> places, Span<std::uint8_t> tables) {
+    const auto plan = lay_out_lut(arena_, values_[input].n, fan_in, places, tables);
+    row_nanoseconds_ += 0.5 * static_cast<double>(places.n);
+    add_bits(plan, input, plan.n_out);
+}
+
 void Engine::readout(Span<std::size_t> inputs, Span<std::int32_t> weights, Span<std::int32_t> bias) {
     std::vector<BitsAt> at;
     for (std::size_t i = 0; i < inputs.n; i++) {
@@ -151,6 +157,7 @@ void Engine::run_row(const float* row, float* out, void* scratch) const noexcept
                        [&](const EncodePlan& plan) { kernels_.encode_row(plan, row, columns, to); },
                        [&](const DensePlan& plan) { kernels_.dense_row(plan, from, to); },
                        [&](const RulesPlan& plan) { kernels_.rules_row(plan, from, to); },
+                       [&](const LutPlan& plan) { kernels_.lut_row(plan, from, to); },
                        [&](const ReadoutPlan& plan) { kernels_.readout_row(plan, words, points + step.out.point); },
                        [&](const LinkPlan& plan) {
                            if (&step == &steps_.back()) kernels_.link(plan, points + step.in.point, 1, 1, out);
@@ -174,6 +181,7 @@ void Engine::run_block(const float* rows, std::size_t n_rows, float* out, void* 
                        [&](const EncodePlan& plan) { kernels_.encode_planes(plan, rows, n_rows, columns, to); },
                        [&](const DensePlan& plan) { kernels_.dense_planes(plan, from, counters, to); },
                        [&](const RulesPlan& plan) { kernels_.rules_planes(plan, from, to); },
+                       [&](const LutPlan& plan) { kernels_.lut_planes(plan, from, to); },
                        [&](const ReadoutPlan& plan) {
                            kernels_.readout_planes(plan, planes, counters, points + step.out.point * n);
                        },

@@ -265,6 +265,26 @@ RulesPlan lay_out_rules(Arena& arena, size_t n_in, Span<std::uint16_t> literals,
     return plan;
 }
 
+// A table of one input becomes one of two that reads the same bit twice: addresses 1 and 2 never come up.
+LutPlan lay_out_lut(Arena& arena, size_t n_in, size_t fan_in, Span<std::uint16_t> places, Span<std::uint8_t> tables) {
+    const size_t n_out = places.n / fan_in, row_bytes = ((size_t{1} << fan_in) + 7) / 8,
+                 k = std::max<size_t>(2, fan_in);
+    const size_t n_words = k < 6 ? 1 : size_t{1} << (k - 6), n_quarters = size_t{1} << (k - 2);
+    std::vector<std::uint16_t> wired(n_out * k);
+    std::vector<std::uint64_t> words(n_out * n_words);
+    std::vector<std::uint8_t> quarters(n_out * n_quarters);
+    for (size_t o = 0; o < n_out; o++) {
+        for (size_t j = 0; j < k; j++) wired[o * k + j] = places[o * fan_in + std::min(j, fan_in - 1)];
+        for (size_t w = 0; w < n_words; w++)
+            words[o * n_words + w] = bm_load_word(tables.data + o * row_bytes + 8 * w, row_bytes - 8 * w);
+        if (fan_in == 1) words[o] = (words[o] & 1u) | (words[o] & 2u) << 2;
+        for (size_t q = 0; q < n_quarters; q++)
+            quarters[o * n_quarters + q] =
+                static_cast<std::uint8_t>(words[o * n_words + q / 16] >> (4 * (q % 16)) & 15u);
+    }
+    return {n_in, n_out, k, arena.keep(wired), arena.keep(words), arena.keep(quarters)};
+}
+
 LinkPlan lay_out_link(Arena& arena, LinkKind kind, Span<double> scale, Span<double> offset, Span<std::int32_t> knots,
                       Span<float> values) {
     const auto copy = [&arena](auto span) {

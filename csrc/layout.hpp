@@ -73,6 +73,9 @@ EncodePlan lay_out_encode(Arena&, std::size_t n_columns, Span<std::uint16_t> col
 DensePlan lay_out_dense(Arena&, std::size_t n_in, std::size_t groups, Span<std::uint8_t> weights,
                         Span<std::int32_t> thresholds);
 RulesPlan lay_out_rules(Arena&, std::size_t n_in, Span<std::uint16_t> literals, Span<std::uint8_t> fan_in);
+// places: n_out rows of fan_in; tables: n_out rows of ceil(2**fan_in / 8) bytes
+LutPlan lay_out_lut(Arena&, std::size_t n_in, std::size_t fan_in, Span<std::uint16_t> places,
+                    Span<std::uint8_t> tables);
 // weights: n_outputs rows, one weight for each bit of all inputs
 ReadoutPlan lay_out_readout(Arena&, const std::vector<BitsAt>& inputs, Span<std::int32_t> weights,
                             Span<std::int32_t> bias);

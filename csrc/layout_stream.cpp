@@ -41,7 +41,8 @@ std::vector<std::vector<size_t>> literals_of(const RulesPlan& plan) {
 }
 
 template <class T>
-const T* get_if_live(const std::variant<EncodePlan, DensePlan, RulesPlan, ReadoutPlan, LinkPlan>& plan, bool is_live) {
+const T* get_if_live(const std::variant<EncodePlan, DensePlan, RulesPlan, LutPlan, ReadoutPlan, LinkPlan>& plan,
+                     bool is_live) {
     return is_live ? std::get_if<T>(&plan) : nullptr;
 }
 
@@ -88,7 +89,10 @@ StreamPlan::StreamPlan(const Engine& engine)
             steps_.push_back(dense(*plan, value_at(step.in.word), add_bits(step.out)));
         else if (const auto* rules_plan = get_if_live<RulesPlan>(step.plan, is_live[i]))
             steps_.push_back(rules(*rules_plan, value_at(step.in.word), add_bits(step.out)));
-        else if (const auto* readout_plan = get_if_live<ReadoutPlan>(step.plan, is_live[i]))
+        else if (const auto* lut_plan = get_if_live<LutPlan>(step.plan, is_live[i])) {
+            const size_t in = value_at(step.in.word), out = add_bits(step.out);
+            steps_.push_back(LutStep{*lut_plan, in, out});
+        } else if (const auto* readout_plan = get_if_live<ReadoutPlan>(step.plan, is_live[i]))
             steps_.push_back(readout(*readout_plan, step.out.point));
     }
 }

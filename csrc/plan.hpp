@@ -71,6 +71,14 @@ struct RulesPlan {
     const std::uint16_t* outs;  // (n_out,) the plane each rule of the runs makes
 };
 
+// Tables of at least two inputs each; one of fewer reads its last input twice.
+struct LutPlan {
+    std::size_t n_in, n_out, fan_in;
+    const std::uint16_t* places;   // (n_out, fan_in)
+    const std::uint64_t* tables;   // (n_out, ceil(2**fan_in / 64)): bit a is the answer to address a (row form)
+    const std::uint8_t* quarters;  // (n_out, 2**fan_in / 4): four answers each, on the first two inputs (planes form)
+};
+
 // One list of planes that all add 2**level (or take it away) in one output.
 struct DigitList {
     std::uint32_t first, n;  // into digits; n is a multiple of 16
@@ -132,10 +140,12 @@ struct Kernels {
     void (*encode_row)(const EncodePlan&, const float* row, float* columns, std::uint64_t* words);
     void (*dense_row)(const DensePlan&, const std::uint64_t* in, std::uint64_t* out);
     void (*rules_row)(const RulesPlan&, const std::uint64_t* in, std::uint64_t* out);
+    void (*lut_row)(const LutPlan&, const std::uint64_t* in, std::uint64_t* out);
     void (*readout_row)(const ReadoutPlan&, const std::uint64_t* words, std::int32_t* points);
     void (*encode_planes)(const EncodePlan&, const float* rows, std::size_t n_rows, float* columns, std::uint64_t* out);
     void (*dense_planes)(const DensePlan&, const std::uint64_t* in, std::uint64_t* scratch, std::uint64_t* out);
     void (*rules_planes)(const RulesPlan&, const std::uint64_t* in, std::uint64_t* out);
+    void (*lut_planes)(const LutPlan&, const std::uint64_t* in, std::uint64_t* out);
     // points: (n_outputs, block_rows)
     void (*readout_planes)(const ReadoutPlan&, const std::uint64_t* planes, std::uint64_t* scratch,
                            std::int32_t* points);

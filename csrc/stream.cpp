@@ -167,15 +167,21 @@ void Stream::advance(const Step& step) noexcept {
 
 template <class Step>
 void Stream::run_whole(const Step& step) noexcept {
-    const auto &in = plan_.bits_[step.kept.in], &out = plan_.bits_[step.kept.out];
+    const auto& in = plan_.bits_[step.kept.in];
     if constexpr (std::is_same_v<Step, StreamPlan::CountsStep>)
         plan_.kernels_.dense_row(step.whole, words_ + in.word, spare_);
     else plan_.kernels_.rules_row(step.whole, words_ + in.word, spare_);
-    for (size_t w = 0; w < bm_words(out.n); w++) {
-        changed_[out.word + w] = spare_[w] ^ words_[out.word + w];
-        words_[out.word + w] = spare_[w];
+    take_spare(step.kept.out);
+}
+
+// A value has been made anew in spare_.
+void Stream::take_spare(size_t value) noexcept {
+    const auto& bits = plan_.bits_[value];
+    for (size_t w = 0; w < bm_words(bits.n); w++) {
+        changed_[bits.word + w] = spare_[w] ^ words_[bits.word + w];
+        words_[bits.word + w] = spare_[w];
     }
-    settle(step.kept.out);
+    settle(value);
 }
 
 // Once corrections would have saved more than catching up with the snapshot costs, they will go on doing so.
@@ -260,6 +266,18 @@ void Stream::correct(const StreamPlan::UnmetStep& step, std::uint32_t* flips, si
         for (std::uint32_t use = step.first_use[fails]; use < step.first_use[fails + 1]; use++)
             if (!unmet[step.uses[use]]++) flip(step.uses[use]);
     }
+}
+
+// ---- Tables ----
+
+void Stream::rest(const StreamPlan::LutStep& step) noexcept {
+    plan_.kernels_.lut_row(step.plan, words_ + plan_.bits_[step.in].word, words_ + plan_.bits_[step.out].word);
+}
+
+void Stream::advance(const StreamPlan::LutStep& step) noexcept {
+    if (!n_flips_[step.in]) return void(n_flips_[step.out] = 0);
+    plan_.kernels_.lut_row(step.plan, words_ + plan_.bits_[step.in].word, spare_);
+    take_spare(step.out);
 }
 
 // ---- Readout ----

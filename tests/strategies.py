@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from bimetal.bits import pack
 from bimetal.columns import Column
-from bimetal.program import EQ, GE, MISSING, Dense, Encode, Link, Program, Readout, Rules
+from bimetal.ops import TableOp
+from bimetal.program import EQ, GE, MISSING, Dense, Encode, Link, Lut, Program, Readout, Rules
 
 INT32_MAX = 2**31 - 1
 WIDTHS = (
@@ -83,6 +84,11 @@ def random_rules(rng: Generator, source: int, n_in: int, n_out: int, max_fan_in:
     return Rules(source, literals, fan_in)
 
 
+def random_lut(rng: Generator, source: int, n_in: int, n_out: int, fan_in: int) -> Lut:
+    places = rng.integers(0, n_in, (n_out, fan_in), dtype=np.uint16)
+    return Lut(source, places, pack(rng.random((n_out, 2**fan_in)) < rng.random()))
+
+
 def random_readout(
     rng: Generator, sources: tuple[int, ...], n_in: int, n_out: int, dtype: type
 ) -> Readout:
@@ -122,11 +128,11 @@ def programs(draw: st.DrawFn, largest: int = 300, max_hidden: int = 4) -> Progra
     rng = np.random.default_rng(draw(seeds()))
     n_columns = draw(st.sampled_from([1, 2, 5, 16, 17, 23, 40]))
     n_bits = draw(widths(largest))
-    ops: list[Encode | Dense | Rules | Readout | Link] = [random_encode(rng, n_columns, n_bits)]
+    ops: list[TableOp] = [random_encode(rng, n_columns, n_bits)]
     sizes = {1: n_bits}  # bits of each value that holds bits
     for _ in range(draw(st.integers(0, max_hidden))):
         source = draw(st.sampled_from(sorted(sizes)))
-        kind = draw(st.sampled_from(["dense", "rules", "encode"]))
+        kind = draw(st.sampled_from(["dense", "rules", "lut", "encode"]))
         n_in, n_out = sizes[source], draw(widths(largest))
         if kind == "dense":
             groups = draw(st.sampled_from([g for g in (1, 2, 3, 8) if n_in % g == 0]))
@@ -134,6 +140,8 @@ def programs(draw: st.DrawFn, largest: int = 300, max_hidden: int = 4) -> Progra
             ops.append(random_dense(rng, source, n_in, n_out, groups))
         elif kind == "rules":
             ops.append(random_rules(rng, source, n_in, n_out, draw(st.sampled_from([1, 4, 9]))))
+        elif kind == "lut":
+            ops.append(random_lut(rng, source, n_in, n_out, draw(st.integers(1, 8))))
         else:
             ops.append(random_encode(rng, n_columns, n_out))
         sizes[len(ops)] = n_out

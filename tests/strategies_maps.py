@@ -13,7 +13,15 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.random import Generator
 from numpy.typing import NDArray
-from strategies import random_dense, random_encode, random_link, random_readout, random_rules, seeds
+from strategies import (
+    random_dense,
+    random_encode,
+    random_link,
+    random_lut,
+    random_readout,
+    random_rules,
+    seeds,
+)
 
 from bimetal.bits import pack
 from bimetal.columns import Column
@@ -122,7 +130,7 @@ class MapProgramMaker:
     def _step(self, source: int) -> None:
         steps: dict[str, list[Callable[[int], Any]]] = {
             "bits": [self._conv, self._pool, self._real_path, self._dense, self._concat, self._rules,
-                     self._row_path],
+                     self._lut, self._row_path],
             "bytes": [self._byte_conv, self._planes, self._pool],
             "ints": [self._affine, self._threshold, self._row_threshold, self._add, self._affine, self._pool,
                      self._concat],
@@ -258,6 +266,12 @@ class MapProgramMaker:
     def _rules(self, source: int) -> None:
         n_out = self.choose([12, 33, 1])
         self._take(random_rules(self.rng, source, self._n(source), n_out), "bits", (1, 1, n_out))
+
+    def _lut(self, source: int) -> None:
+        n_out, fan_in = self.choose([12, 33, 1]), self.choose([1, 2, 4, 6, 8])
+        self._take(
+            random_lut(self.rng, source, self._n(source), n_out, fan_in), "bits", (1, 1, n_out)
+        )
 
     def _real_path(self, source: int) -> None:
         """Bits → sums → floats → bent floats."""

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from golden.lut import ROWS as LUT_ROWS
+from golden.lut import lut_program
 from golden.map import ROWS as MAP_ROWS
 from golden.map import map_program
 from golden.row import ROWS as ROW_ROWS
@@ -39,6 +41,7 @@ GOLDEN_PROGRAMS = {
     "tiny": (tiny_program, TINY_ROWS),
     "map": (map_program, MAP_ROWS),
     "row": (row_program, ROW_ROWS),
+    "lut": (lut_program, LUT_ROWS),
 }
 MEBIBYTE = 2**20
 

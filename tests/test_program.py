@@ -19,6 +19,7 @@ from bimetal.errors import ProgramError
 from bimetal.program import (
     MAX_BITS,
     OPS,
+    Lut,
     Program,
     from_parts,
 )
@@ -35,6 +36,14 @@ def with_op(i: int, **parts: Any) -> Program:
     """Return the tiny Program with parts of operation i replaced."""
     ops = list(TINY.ops)
     ops[i] = change(ops[i], **parts)
+    return change(TINY, ops=tuple(ops))
+
+
+def with_lut(**parts: Any) -> Program:
+    """Return the tiny Program with two tables in place of its two rules."""
+    given = {"places": u2(0, 5).reshape(2, 1), "tables": u1(1, 2).reshape(2, 1)}
+    ops = list(TINY.ops)
+    ops[2] = Lut(1, **(given | parts))
     return change(TINY, ops=tuple(ops))
 
 
@@ -68,6 +77,7 @@ def f8(*x: float) -> np.ndarray:
 
 
 NAN, INF = np.nan, np.inf
+no_places = np.zeros((0, 1), "u2")
 
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     # arrays and scalars of an operation
@@ -145,6 +155,19 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a literal too high": (
         lambda: with_op(2, literals=u2(0, 1, 2, 12)),
         "literals must be below 12",
+    ),
+    # tables
+    "no tables": (lambda: with_lut(places=no_places, tables=u1().reshape(0, 1)), "got 0"),
+    "a table of nothing": (lambda: with_lut(places=no_places.reshape(2, 0)), "1 to 8 places"),
+    "a table of nine": (lambda: with_lut(places=np.zeros((2, 9), "u2")), "1 to 8 places"),
+    "a place too high": (lambda: with_lut(places=u2(0, 6).reshape(2, 1)), "must be below 6"),
+    "tables of another size": (
+        lambda: with_lut(tables=np.zeros((2, 2), "u1")),
+        "tables must have shape (2, 1), got (2, 2)",
+    ),
+    "a bit beyond a table": (
+        lambda: with_lut(tables=u1(4, 0).reshape(2, 1)),
+        "of a table must be 0",
     ),
     # readout
     "no outputs": (
@@ -240,8 +263,8 @@ def parts() -> tuple[dict[str, Any], dict[str, Any]]:
 
 WRONG_PARTS: dict[str, tuple[Callable[[dict[str, Any], dict[str, Any]], Any], str]] = {
     "another version": (
-        lambda s, t: s.update(version=4),
-        "reads Program versions (1, 2, 3), got 4",
+        lambda s, t: s.update(version=5),
+        "reads Program versions (1, 2, 3, 4), got 5",
     ),
     "a newer version than its parts": (
         lambda s, t: s.update(version=2),
@@ -398,7 +421,7 @@ def test_the_document_names_every_operation_array_and_scalar() -> None:
             assert f"`{part.name}`" in DOCUMENT
 
 
-@pytest.mark.parametrize("name", ["tiny", "map", "row"])
+@pytest.mark.parametrize("name", ["tiny", "map", "row", "lut"])
 def test_the_id_is_computable_from_the_document_alone(name: str) -> None:
     stored = (Path(__file__).parent / "golden" / f"{name}.bimetal").read_bytes()
     n = int.from_bytes(stored[:8], "little")
@@ -410,6 +433,7 @@ def test_the_id_is_computable_from_the_document_alone(name: str) -> None:
         "encode": "column kind value special_column special_value",
         "dense": "weights thresholds",
         "rules": "literals fan_in",
+        "lut": "places tables",
         "readout": "weights bias",
         "link": "scale offset knots values",
         "quantize": "scale offset",

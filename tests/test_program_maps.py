@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from golden.lut import lut_program
 from golden.map import ROWS, map_program
 from golden.row import row_program
 from golden.tiny import tiny_program
@@ -27,6 +28,7 @@ from bimetal.program import (
     Concat,
     Conv,
     Dense,
+    Lut,
     Op,
     Planes,
     Pool,
@@ -420,8 +422,8 @@ def test_parts_of_version_2_are_refused_under_another_name(version: object) -> N
 
 def test_the_golden_programs_have_every_operation() -> None:
     known = (*tiny_program().ops, *MAP.ops)
-    assert {type(op) for op in known} == set(OPS) - {RowThreshold}
-    assert {type(op) for op in (*known, *row_program().ops)} == set(OPS)
+    assert {type(op) for op in known} == set(OPS) - {RowThreshold, Lut}
+    assert {type(op) for op in (*known, *row_program().ops, *lut_program().ops)} == set(OPS)
 
 
 # -- cost

@@ -182,8 +182,9 @@ constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_portab
 
 namespace bimetal {
 
-const Kernels kAvx2 = {"avx2",           kRows,         56,           encode_row_avx2, dense_row_avx2, rules_row_avx2,
-                       readout_row_avx2, encode_planes, dense_planes, rules_planes,    readout_planes, link,
-                       &kNetAvx2,        &kStream};
+const Kernels kAvx2 = {
+    "avx2",           kRows,         56,           encode_row_avx2, dense_row_avx2, rules_row_avx2, lut_row_portable,
+    readout_row_avx2, encode_planes, dense_planes, rules_planes,    lut_planes,     readout_planes, link,
+    &kNetAvx2,        &kStream};
 
 }  // namespace bimetal

@@ -266,9 +266,21 @@ constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_avx512
 
 namespace bimetal {
 
-const Kernels kAvx512 = {
-    "avx512",           kRows,         112,          encode_row_avx512, dense_row_avx512, rules_row_avx512,
-    readout_row_avx512, encode_planes, dense_planes, rules_planes,      readout_planes,   link,
-    &kNetAvx512,        &kStream};
+const Kernels kAvx512 = {"avx512",
+                         kRows,
+                         112,
+                         encode_row_avx512,
+                         dense_row_avx512,
+                         rules_row_avx512,
+                         lut_row_portable,
+                         readout_row_avx512,
+                         encode_planes,
+                         dense_planes,
+                         rules_planes,
+                         lut_planes,
+                         readout_planes,
+                         link,
+                         &kNetAvx512,
+                         &kStream};
 
 }  // namespace bimetal

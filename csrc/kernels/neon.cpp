@@ -168,8 +168,9 @@ constexpr StreamKernels kStream = {correct_counts, count_bits, list_flips_portab
 
 namespace bimetal {
 
-const Kernels kNeon = {"neon",           kRows,         28,           encode_row_neon, dense_row_neon, rules_row_neon,
-                       readout_row_neon, encode_planes, dense_planes, rules_planes,    readout_planes, link,
-                       &kNetNeon,        &kStream};
+const Kernels kNeon = {
+    "neon",           kRows,         28,           encode_row_neon, dense_row_neon, rules_row_neon, lut_row_portable,
+    readout_row_neon, encode_planes, dense_planes, rules_planes,    lut_planes,     readout_planes, link,
+    &kNetNeon,        &kStream};
 
 }  // namespace bimetal

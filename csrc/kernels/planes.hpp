@@ -90,6 +90,37 @@ void rules_planes(const RulesPlan& plan, const uint64_t* in, uint64_t* out) {
     store(out, plan.n_out, Isa::zero());
 }
 
+// ---- Tables -------------------------------------------------------------------------------------------------
+
+// The sixteen functions of two bits: function f gives bit 2 * b + a of f.
+inline void functions_of_two(V a, V b, V (&functions)[16]) {
+    const V only_a = Isa::andnot(b, a), only_b = Isa::andnot(a, b), both = Isa::and_(a, b);
+    const V none = Isa::andnot(Isa::parity3(only_a, only_b, both), Isa::ones());
+    const V cases[4] = {none, only_a, only_b, both};
+    functions[0] = Isa::zero();
+    for (size_t c = 0; c < 4; c++)  // the four cases exclude each other: XOR joins them
+        for (size_t f = 0; f < size_t{1} << c; f++) functions[f + (size_t{1} << c)] = Isa::xor_(functions[f], cases[c]);
+}
+
+// Each further input halves what is left to choose from.
+void lut_planes(const LutPlan& plan, const uint64_t* in, uint64_t* out) {
+    const std::uint16_t* places = plan.places;
+    const size_t n_quarters = size_t{1} << (plan.fan_in - 2);
+    const std::uint8_t* quarters = plan.quarters;
+    for (size_t o = 0; o < plan.n_out; o++, places += plan.fan_in, quarters += n_quarters) {
+        V functions[16], left[64];
+        functions_of_two(load(in, places[0]), load(in, places[1]), functions);
+        for (size_t q = 0; q < n_quarters; q++) left[q] = functions[quarters[q]];
+        for (size_t j = 2, n = n_quarters / 2; n; j++, n /= 2) {
+            const V x = load(in, places[j]);
+            for (size_t q = 0; q < n; q++)
+                left[q] = Isa::xor_(left[2 * q], Isa::and_(x, Isa::xor_(left[2 * q], left[2 * q + 1])));
+        }
+        store(out, o, left[0]);
+    }
+    store(out, plan.n_out, Isa::zero());
+}
+
 // ---- Counting -----------------------------------------------------------------------------------------------
 
 // Full adder: a + b + c = sum + 2 * carry; the sum replaces a.

@@ -187,6 +187,21 @@ inline void make_literals(const RulesPlan& plan, const uint64_t* in, std::uint8_
     }
 }
 
+// Tables, row form: the bits as bytes first, since each is read several times.
+inline void lut_row_portable(const LutPlan& plan, const uint64_t* in, uint64_t* out) {
+    std::uint8_t bits[32768];  // MAX_BITS
+    for (size_t i = 0; i < plan.n_in; i++) bits[i] = static_cast<std::uint8_t>(in[i / 64] >> (i % 64) & 1u);
+    memset(out, 0, bm_words(plan.n_out) * sizeof *out);
+    const size_t n_words = plan.fan_in < 6 ? 1 : size_t{1} << (plan.fan_in - 6);
+    const std::uint16_t* places = plan.places;
+    for (size_t o = 0; o < plan.n_out; o++, places += plan.fan_in) {
+        size_t address = 0;
+        for (size_t j = 0; j < plan.fan_in; j++) address |= static_cast<size_t>(bits[places[j]]) << j;
+        const uint64_t answer = plan.tables[o * n_words + address / 64] >> (address % 64) & 1u;
+        out[o / 64] |= answer << (o % 64);
+    }
+}
+
 constexpr size_t kMaxLiteralBytes = 64 * 128;  // MAX_BITS / 512 pages
 
 inline void rules_row_portable(const RulesPlan& plan, const uint64_t* in, uint64_t* out) {

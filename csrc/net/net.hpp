@@ -105,6 +105,7 @@ class Net final : public Runner {
                 Span<std::uint16_t> special_column, Span<float> special_value);
     void dense(std::size_t input, std::size_t groups, Span<std::uint8_t> weights, Span<std::int32_t> thresholds);
     void rules(std::size_t input, Span<std::uint16_t> literals, Span<std::uint8_t> fan_in);
+    void lut(std::size_t input, std::size_t fan_in, Span<std::uint16_t> places, Span<std::uint8_t> tables);
     void readout(const std::vector<std::size_t>& inputs, Span<std::int32_t> weights, Span<std::int32_t> bias);
     void link(std::size_t input, LinkKind kind, Span<double> scale, Span<double> offset, Span<std::int32_t> knots,
               Span<float> values);

@@ -73,6 +73,20 @@ void Net::rules(size_t input_value, Span<std::uint16_t> literals, Span<std::uint
     });
 }
 
+void Net::lut(size_t input_value, size_t fan_in, Span<std::uint16_t> places, Span<std::uint8_t> tables) {
+    need_flat(input_value);
+    add_op("lut", Kind::kBits, {1, 1, places.n / fan_in}, [=] {
+        const View in = flat(input_value);
+        const auto plan = lay_out_lut(arena_, in.layout.shape.c, fan_in, places, tables);
+        const Buffer& out = make_output(true);
+        step("row", 5e-4 * static_cast<double>(places.n), [this, plan, in, &out](const Run& run) {
+            for_each_image(run, [&](size_t image, size_t) {
+                kernels_.lut_row(plan, words64(run, in, image), run.at<std::uint64_t>(out, image));
+            });
+        });
+    });
+}
+
 void Net::readout(const std::vector<size_t>& inputs, Span<std::int32_t> weights, Span<std::int32_t> bias) {
     for (const size_t input : inputs) need_flat(input);
     add_op("readout", Kind::kInts, {1, 1, bias.n}, [=] { build_readout(inputs, weights, bias); });

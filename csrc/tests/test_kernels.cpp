@@ -65,8 +65,10 @@ class Builder {
         encode(n_columns);
         for (int n = random_.whole(0, 4); n > 0; n--) {
             const size_t input = random_.whole<size_t>(1, static_cast<long>(sizes_.size()) - 1);
-            if (random_.whole(0, 1)) dense(input);
-            else rules(input);
+            const int kind = random_.whole(0, 2);
+            if (kind == 0) dense(input);
+            else if (kind == 1) rules(input);
+            else lut(input);
         }
         readout();
     }
@@ -114,6 +116,16 @@ class Builder {
         const long last = 2 * static_cast<long>(sizes_[input]) - 1;
         const auto literals = many<std::uint16_t>(total, [&] { return random_.whole(0, last); });
         for (auto& engine : engines_) engine->rules(input, span(literals), span(fan_in));
+        sizes_.push_back(n_out);
+    }
+
+    void lut(size_t input) {
+        const size_t n_out = width(), fan_in = random_.whole<size_t>(1, 8), n_bits = size_t{1} << fan_in;
+        const auto places =
+            many<std::uint16_t>(n_out * fan_in, [&] { return random_.whole(0, static_cast<long>(sizes_[input]) - 1); });
+        const long most = n_bits < 8 ? (1 << n_bits) - 1 : 255;
+        const auto tables = many<std::uint8_t>(n_out * ((n_bits + 7) / 8), [&] { return random_.whole(0L, most); });
+        for (auto& engine : engines_) engine->lut(input, fan_in, span(places), span(tables));
         sizes_.push_back(n_out);
     }
 

@@ -23,6 +23,9 @@ class _TableOps:
     def rules(
         self, input: int, literals: NDArray[np.uint16], fan_in: NDArray[np.uint8]
     ) -> None: ...
+    def lut(
+        self, input: int, places: NDArray[np.uint16], tables: NDArray[np.uint8]
+    ) -> None: ...
     def readout(
         self, inputs: tuple[int, ...], weights: NDArray[np.int32], bias: NDArray[np.int32]
     ) -> None: ...

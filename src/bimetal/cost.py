@@ -13,6 +13,7 @@ from bimetal.ops import (
     Dense,
     Encode,
     Link,
+    Lut,
     MapOp,
     Op,
     Planes,
@@ -105,6 +106,8 @@ def cost_of(op: Op, values: Sequence[Value], made: Value) -> CostRow:
             n_literals = len(op.literals)
             n_in = values[op.input].n
             return CostRow(name, n_in, made.n, n_literals, size, n_literals, 0, 0)
+        case Lut():  # a table is no weight: its bytes count, its look-up is an operation
+            return CostRow(name, values[op.input].n, made.n, 0, size, made.n, 0, 0)
         case Readout():
             n_in = op.weights.shape[1]
             return CostRow(name, n_in, made.n, 0, size, 0, n_in * made.n, 0)

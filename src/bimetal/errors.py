@@ -9,6 +9,8 @@
     │   └── NotFiniteError              an infinite value
     ├── ProgramError (ValueError)       a Program that contradicts itself
     ├── FormatError (ValueError)        a .bimetal file that is damaged or hostile
+    ├── ExportError (ValueError)        a Program, name or option that a target cannot express
+    ├── MissingToolError (RuntimeError) a compiler, simulator or database that is not on this machine
     ├── IsaError (ValueError)           an instruction set that is unknown or not on this machine
     ├── CheckpointError (ValueError)    a checkpoint that is damaged, or of another training
     ├── TrainingError (RuntimeError)    training went wrong (a non-finite loss, say)
@@ -22,9 +24,11 @@ __all__ = [
     "CheckpointError",
     "ColumnError",
     "DataError",
+    "ExportError",
     "FormatError",
     "IsaError",
     "MissingExtraError",
+    "MissingToolError",
     "MissingValueError",
     "NotFiniteError",
     "ProgramError",
@@ -58,6 +62,17 @@ class ProgramError(BimetalError, ValueError):
 
 class FormatError(BimetalError, ValueError):
     """A .bimetal file that is truncated, damaged or hostile."""
+
+
+class ExportError(BimetalError, ValueError):
+    """A Program, a name or an option that a target cannot express, or output that did not build."""
+
+
+class MissingToolError(BimetalError, RuntimeError):
+    """A compiler, a simulator or a database that is not on this machine."""
+
+    def __init__(self, tool: str, purpose: str, install: str) -> None:
+        super().__init__(f"{purpose} needs '{tool}', which is not here; install it with: {install}")
 
 
 class IsaError(BimetalError, ValueError):

@@ -19,6 +19,7 @@ from bimetal.ops import (
     Dense,
     Encode,
     Link,
+    Lut,
     Op,
     Planes,
     Pool,
@@ -71,6 +72,8 @@ def _add(core: NativeCore, op: TableOp) -> None:
             core.dense(op.input, op.groups, op.weights, op.thresholds)
         case Rules():
             core.rules(op.input, op.literals, op.fan_in)
+        case Lut():
+            core.lut(op.input, op.places, op.tables)
         case Readout():
             core.readout(op.inputs, op.weights.astype(np.int32), op.bias)
         case Link():
@@ -81,7 +84,7 @@ def _add(core: NativeCore, op: TableOp) -> None:
 
 def _add_to_net(net: _engine.NetCore, op: Op, kept: list[Any]) -> None:
     match op:
-        case Encode() | Dense() | Rules() | Link():
+        case Encode() | Dense() | Rules() | Lut() | Link():
             _add(net, op)
         case Readout():
             kept.append(op.weights.astype(np.int32))

@@ -33,6 +33,7 @@ from bimetal.ops import (
     Dense,
     Encode,
     Link,
+    Lut,
     MapOp,
     Op,
     Planes,
@@ -69,6 +70,7 @@ __all__ = [
     "Dense",
     "Encode",
     "Link",
+    "Lut",
     "Op",
     "PReLU",
     "Planes",
@@ -83,9 +85,9 @@ __all__ = [
     "from_parts",
 ]
 
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 """The versions that this bimetal reads and writes; 2 has maps and columns that are arrays, 3 has also
-`RowThreshold`."""
+`RowThreshold`, 4 has also `Lut`."""
 MAX_COLUMNS = 65_535
 
 
@@ -160,8 +162,9 @@ class Program:
     @property
     def version(self) -> int:
         """The oldest version of the format that can say this Program."""
-        if any(isinstance(op, RowThreshold) for op in self.ops):
-            return 3
+        for version, newest in ((4, Lut), (3, RowThreshold)):
+            if any(isinstance(op, newest) for op in self.ops):
+                return version
         has_maps = any(isinstance(op, MapOp) for op in self.ops)
         return 2 if has_maps or any(column.kind == "array" for column in self.columns) else 1
 

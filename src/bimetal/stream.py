@@ -158,8 +158,8 @@ def _require_table(program: Program) -> None:
     for i, op in enumerate(program.ops):
         if not isinstance(op, TableOp):
             raise ProgramError(
-                f"streaming is for Programs of table operations (Encode, Dense, Rules, Readout, "
-                f"Link); operation {i} is {type(op).__name__}: use Engine.predict_into"
+                "streaming is for Programs of Encode, Dense, Rules, Lut, Readout and Link; "
+                f"operation {i} is {type(op).__name__}: use Engine.predict_into"
             )
 
 

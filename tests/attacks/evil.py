@@ -1,7 +1,7 @@
 """Evil files, built by code: each a good .bimetal file with exactly one thing wrong.
 
 The good files are the golden ones: `GOOD` has rows of a table, `GOOD_MAP` has maps, `GOOD_ROW`
-thresholds of rows. `EVIL` maps a name to the bytes of the file and to what the reader must say about it.
+thresholds of rows, `GOOD_LUT` tables of bits. `EVIL` maps a name to the bytes of the file and to what the reader must say about it.
 """
 
 import copy
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-GOOD, GOOD_MAP, GOOD_ROW = (
-    (GOLDEN / f"{name}.bimetal").read_bytes() for name in ("tiny", "map", "row")
+GOOD, GOOD_MAP, GOOD_ROW, GOOD_LUT = (
+    (GOLDEN / f"{name}.bimetal").read_bytes() for name in ("tiny", "map", "row", "lut")
 )
 NAN32, INF32 = struct.pack("<f", float("nan")), struct.pack("<f", float("inf"))
 Header = dict[str, Any]
@@ -243,12 +243,12 @@ EVIL: dict[str, tuple[bytes, str]] = {
         "operation 4 lacks its array 'knots'",
     ),
     # the description
-    "a_version_of_the_future": (with_spec(lambda s: s.update(version=4)), "1 or 2 or 3 .* got 4"),
+    "a_version_of_the_future": (with_spec(lambda s: s.update(version=5)), "1 or 2 or 3 or 4 .* got 5"),
     "a_version_above_its_parts": (
         with_spec(lambda s: s.update(version=2)),
         "parts are of Program version 1, but the description says 2",
     ),
-    "no_version": (with_spec(lambda s: s.pop("version")), "1 or 2 or 3 .* got None"),
+    "no_version": (with_spec(lambda s: s.pop("version")), "1 or 2 or 3 or 4 .* got None"),
     "an_unknown_key_in_the_description": (with_spec(lambda s: s.update(x=1)), "unexpected keys"),
     "no_classes": (with_spec(lambda s: s.pop("classes")), "unexpected keys"),
     "columns_that_are_an_object": (with_spec(lambda s: s.update(columns={})), "must be a list"),
@@ -333,6 +333,15 @@ EVIL: dict[str, tuple[bytes, str]] = {
     "a_literal_too_high": (with_data("ops.2.literals", b"\x0c\x00"), "literals must be below 12"),
     "a_rule_without_literals": (with_data("ops.2.fan_in", b"\x00\x04"), "at least one literal"),
     "rules_that_own_too_much": (with_data("ops.2.fan_in", b"\xff\xff"), "fan_in adds to 510"),
+    "a_place_too_high": (
+        with_data("ops.1.places", b"\x0a\x00", GOOD_LUT),
+        "places must be below 10",
+    ),
+    "a_table_too_long": (with_data("ops.3.tables", b"\x04", GOOD_LUT), "end of a table must be 0"),
+    "tables_in_version_3": (
+        with_spec(lambda s: s.update(version=3), GOOD_LUT),
+        "of Program version 4, but the description says 3",
+    ),
     "points_that_overflow": (with_data("ops.3.bias", b"\xff\xff\xff\x7f"), "overflow int32"),
     "a_nan_scale": (with_data("ops.4.scale", struct.pack("<d", float("nan"))), "scale must stay"),
     "an_infinite_offset": (with_data("ops.4.offset", struct.pack("<d", float("inf"))), "must stay"),

@@ -4,7 +4,7 @@ import json
 import tracemalloc
 import warnings
 
-from attacks.evil import GOOD, GOOD_MAP, GOOD_ROW, join, split
+from attacks.evil import GOOD, GOOD_LUT, GOOD_MAP, GOOD_ROW, join, split
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +12,7 @@ from bimetal.errors import FormatError
 from bimetal.format import dumps, loads
 from bimetal.program import Program
 
-GOODS = st.sampled_from([GOOD, GOOD_MAP, GOOD_ROW])
+GOODS = st.sampled_from([GOOD, GOOD_MAP, GOOD_ROW, GOOD_LUT])
 MANY = settings(max_examples=300, deadline=None)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

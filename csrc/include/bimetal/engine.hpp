@@ -32,6 +32,7 @@ class Engine final : public Runner {
                 Span<std::uint16_t> special_column, Span<float> special_value);
     void dense(std::size_t input, std::size_t groups, Span<std::uint8_t> weights, Span<std::int32_t> thresholds);
     void rules(std::size_t input, Span<std::uint16_t> literals, Span<std::uint8_t> fan_in);
+    void lut(std::size_t input, std::size_t fan_in, Span<std::uint16_t> places, Span<std::uint8_t> tables);
     void readout(Span<std::size_t> inputs, Span<std::int32_t> weights, Span<std::int32_t> bias);
     void link(std::size_t input, LinkKind kind, Span<double> scale, Span<double> offset, Span<std::int32_t> knots,
               Span<float> values);
@@ -51,7 +52,7 @@ class Engine final : public Runner {
 
  private:
     friend class StreamPlan;
-    using Plan = std::variant<EncodePlan, DensePlan, RulesPlan, ReadoutPlan, LinkPlan>;
+    using Plan = std::variant<EncodePlan, DensePlan, RulesPlan, LutPlan, ReadoutPlan, LinkPlan>;
 
     // Where a value stands: its first bit in words and planes, or its first int32 among the points.
     struct Value {

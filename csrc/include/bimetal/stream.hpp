@@ -52,6 +52,11 @@ class StreamPlan {
         const std::uint16_t* uses;
         const std::uint8_t* rest;  // (n_out,) for an input of zeros
     };
+    // Lut: always run whole, when any of its input has changed.
+    struct LutStep {
+        LutPlan plan;
+        std::size_t in, out;
+    };
     struct PointsStep {
         ReadoutPlan plan;
         std::size_t point, stride;
@@ -59,7 +64,7 @@ class StreamPlan {
         std::vector<std::size_t> in;
         const std::int32_t* weights;  // bit by bit, each (stride,)
     };
-    using Step = std::variant<CountsStep, UnmetStep, PointsStep>;
+    using Step = std::variant<CountsStep, UnmetStep, LutStep, PointsStep>;
 
     std::size_t value_at(std::size_t word) const;
     std::size_t few_columns(const std::vector<std::pair<EncodePlan, std::size_t>>& encodes);
@@ -128,15 +133,18 @@ class Stream {
 
     template <class Step>
     void rest(const Step& step) noexcept;
+    void rest(const StreamPlan::LutStep& step) noexcept;
     void rest(const StreamPlan::PointsStep& step) noexcept;
     void begin(const StreamPlan::CountsStep& step) noexcept;
     void begin(const StreamPlan::UnmetStep& step) noexcept;
 
     template <class Step>
     void advance(const Step& step) noexcept;
+    void advance(const StreamPlan::LutStep& step) noexcept;
     void advance(const StreamPlan::PointsStep& step) noexcept;
     template <class Step>
     void run_whole(const Step& step) noexcept;
+    void take_spare(std::size_t value) noexcept;
     template <class Step>
     void catch_up(const Step& step) noexcept;
     void correct(const StreamPlan::CountsStep& step, std::uint32_t* flips, std::size_t n, std::uint64_t* words,

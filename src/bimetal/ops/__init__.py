@@ -24,7 +24,7 @@ from bimetal.ops.maps import (
     RowThreshold,
     Threshold,
 )
-from bimetal.ops.tables import EQ, GE, MISSING, Dense, Encode, Link, Readout, Rules
+from bimetal.ops.tables import EQ, GE, MISSING, Dense, Encode, Link, Lut, Readout, Rules
 
 __all__ = [
     "EQ",
@@ -41,6 +41,7 @@ __all__ = [
     "Dense",
     "Encode",
     "Link",
+    "Lut",
     "MapOp",
     "Op",
     "PReLU",
@@ -58,7 +59,7 @@ __all__ = [
     "value_of",
 ]
 
-TableOp = Encode | Dense | Rules | Readout | Link
+TableOp = Encode | Dense | Rules | Lut | Readout | Link
 MapOp = (
     Quantize | Planes | Conv | ByteConv | Pool | Threshold | RowThreshold | Affine | PReLU | Add | Concat
 )  # fmt: skip
@@ -67,6 +68,7 @@ OPS: tuple[type[Op], ...] = (
     Encode,
     Dense,
     Rules,
+    Lut,
     Readout,
     Link,
     Quantize,
@@ -92,6 +94,8 @@ def value_of(op: Op, values: Sequence[Value]) -> Value:
             return tables.check_dense(op, input_value(values, op.input, "bits").n)
         case Rules():
             return tables.check_rules(op, input_value(values, op.input, "bits").n)
+        case Lut():
+            return tables.check_lut(op, input_value(values, op.input, "bits").n)
         case Readout():
             return tables.check_readout(
                 op, sum(input_value(values, i, "bits").n for i in op.inputs)

@@ -12,21 +12,26 @@ from bimetal.ops.base import INT32_MAX, MAX_BITS, BaseOp, Value, array_of, requi
 __all__ = [
     "EQ",
     "GE",
+    "MAX_FAN_IN",
     "MISSING",
     "Dense",
     "Encode",
     "Link",
+    "Lut",
     "Readout",
     "Rules",
     "check_dense",
     "check_encode",
     "check_link",
+    "check_lut",
     "check_readout",
     "check_rules",
 ]
 
 GE, EQ, MISSING = 0, 1, 2
 """The tests an `Encode` bit can make: x >= value, x == value, x is missing."""
+MAX_FAN_IN = 8
+"""The most bits that one table of a `Lut` reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,19 @@ class Rules(BaseOp):
     input: int
     literals: NDArray[np.uint16] = array_of(np.uint16)
     fan_in: NDArray[np.uint8] = array_of(np.uint8)  # (n_out,), each at least 1
+
+
+@dataclass(frozen=True, eq=False)
+class Lut(BaseOp):
+    """Bits → bits through look-up tables: each output is any function of its own few input bits.
+
+    Output *o* is bit ``a`` of ``tables[o]`` with ``a = sum of bit[places[o, j]] << j``. It is what an
+    FPGA is made of, and what LogicNets (Umuroglu et al. 2020, arXiv:2004.03021) lowers to.
+    """
+
+    input: int
+    places: NDArray[np.uint16] = array_of(np.uint16, ndim=2)  # (n_out, fan_in), fan_in 1 to 8
+    tables: NDArray[np.uint8] = array_of(np.uint8, ndim=2)  # (n_out, ceil(2**fan_in / 8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +169,20 @@ def check_rules(op: Rules, n_in: int) -> Value:
     total = int(op.fan_in.sum(dtype=np.int64))
     require(total == len(op.literals), f"fan_in adds to {total}, got {len(op.literals)} literals")
     require(int(op.literals.max()) < 2 * n_in, f"literals must be below {2 * n_in}")
+    return Value("bits", n_out)
+
+
+def check_lut(op: Lut, n_in: int) -> Value:
+    """Return the bits that are made of `n_in` bits."""
+    n_out, fan_in = op.places.shape
+    require(n_in <= MAX_BITS, f"tables read at most {MAX_BITS} bits, got {n_in}")
+    require(0 < n_out <= MAX_BITS, f"1 to {MAX_BITS} tables expected, got {n_out}")
+    require(1 <= fan_in <= MAX_FAN_IN, f"1 to {MAX_FAN_IN} places a table expected, got {fan_in}")
+    require(int(op.places.max()) < n_in, f"places must be below {n_in}")
+    shape = (n_out, n_bytes(2**fan_in))
+    require(op.tables.shape == shape, f"tables must have shape {shape}, got {op.tables.shape}")
+    is_clean = not (op.tables[:, -1] & tail_mask(2**fan_in)).any()
+    require(is_clean, "bits beyond the end of a table must be 0")
     return Value("bits", n_out)
 
 

@@ -20,6 +20,7 @@ from bimetal.ops import (
     Dense,
     Encode,
     Link,
+    Lut,
     MapOp,
     Op,
     Planes,
@@ -86,6 +87,8 @@ def _apply(op: Op, values: list[NDArray[Any]]) -> NDArray[Any]:
             return tables.dense(op, values[op.input])
         case Rules():
             return tables.rules(op, values[op.input])
+        case Lut():
+            return tables.lut(op, values[op.input])
         case Readout():
             return tables.readout(op, np.concatenate([values[i] for i in op.inputs], axis=1))
         case Link():

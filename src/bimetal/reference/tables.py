@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.bits import pack, xor_popcount
-from bimetal.ops import EQ, GE, Dense, Encode, Readout, Rules
+from bimetal.bits import pack, unpack, xor_popcount
+from bimetal.ops import EQ, GE, Dense, Encode, Lut, Readout, Rules
 
-__all__ = ["dense", "encode", "readout", "rules"]
+__all__ = ["dense", "encode", "lut", "readout", "rules"]
 
 
 def encode(op: Encode, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -44,6 +44,14 @@ def rules(op: Rules, bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
     for o, (end, n) in enumerate(zip(ends, op.fan_in, strict=True)):
         literals = op.literals[end - n : end]
         fired[:, o] = (bits[:, literals >> 1] != (literals & 1).astype(bool)).all(axis=1)
+    return fired
+
+
+def lut(op: Lut, bits: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return what each table says, bool (n_rows, n_out)."""
+    n_out, fan_in = op.places.shape
+    address = (bits[:, op.places] << np.arange(fan_in)).sum(axis=2)  # (n_rows, n_out)
+    fired: NDArray[np.bool_] = unpack(op.tables, 2**fan_in)[np.arange(n_out), address]
     return fired
 
 
