@@ -10,6 +10,11 @@ NATIVE := pyproject.toml CMakeLists.txt $(shell find csrc -name '*.[ch]pp' -o -n
 TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
+# Modules of Node that the tests run exported files with.
+NODE_MODULES := onnxruntime-web@1.30.0
+NODE_PREFIX  := build/node
+export NODE_PATH := $(CURDIR)/$(NODE_PREFIX)/node_modules
+
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 ifndef BIMETAL_DATA
 ifneq ($(wildcard ../shared/data/.),)
@@ -17,7 +22,7 @@ export BIMETAL_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help setup demo test check format bench sanitize neon clean
+.PHONY: help setup demo test check format bench sanitize neon tools clean
 
 help:
 	@echo "make demo      train a credit model on real data, turn it into bits, score it, report"
@@ -27,6 +32,7 @@ help:
 	@echo "make bench     every claim of the README, measured (QUICK= for the full length)"
 	@echo "make sanitize  the C++ tests under the address and undefined-behaviour sanitizers"
 	@echo "make neon      the C++ tests for 64-bit ARM, under emulation"
+	@echo "make tools     compilers, emulators and databases that run what export writes (Debian, npm; as root)"
 	@echo "make clean     remove everything that make made"
 
 setup: $(VENV)/.native
@@ -82,6 +88,12 @@ neon: setup
 	$(BIN)/cmake --preset neon
 	$(BIN)/cmake --build --preset neon
 	qemu-aarch64 build/neon/bimetal_test 60 neon
+
+tools:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+	  $$(sed 's/#.*//' requirements/debian.txt)
+	npm install --silent --no-save --no-audit --no-fund --prefix $(NODE_PREFIX) $(NODE_MODULES)
 
 clean:
 	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

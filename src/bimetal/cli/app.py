@@ -11,13 +11,16 @@ from bimetal.cli.continual import continual
 from bimetal.cli.datasets import datasets
 from bimetal.cli.demo import demo
 from bimetal.cli.diff import diff
+from bimetal.cli.export import export, size, targets, verify
 from bimetal.cli.inspect import inspect
 from bimetal.cli.score import score
 from bimetal.cli.train import train
 
 __all__ = ["COMMANDS", "UsageError", "app", "run"]
 
-COMMANDS = (demo, train, score, inspect, diff, bench, datasets, compress)
+COMMANDS = (
+    demo, train, score, inspect, diff, export, size, verify, targets, bench, datasets, compress,
+)  # fmt: skip
 """Every command; the tests and the docs read this list."""
 
 app = typer.Typer(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 
 from bimetal.errors import DataError, ProgramError
-from bimetal.lower import binary, eight_bits, pools
+from bimetal.lower import binary, eight_bits, lut, pools
 from bimetal.lower.channelwise import (
     ANSWERS,
     BEFORE_A_SIGN,
@@ -31,6 +31,7 @@ from bimetal.nn import (
     Thermometer,
 )
 from bimetal.nn.activations import Bytes, Pixels
+from bimetal.nn.lut import GroupSum, LutLinear
 from bimetal.nn.row_threshold import RowThreshold
 from bimetal.nn.sequence import BinaryConv1d
 from bimetal.nn.take import Last
@@ -47,9 +48,9 @@ ON_PICTURES = (
 )  # fmt: skip
 
 SUPPORTED: tuple[type[nn.Module], ...] = (
-    BitPlanes, Thermometer, Bytes, BinaryLinear, ByteLinear, Sign, RowThreshold, *ON_PICTURES,
-    *ON_SEQUENCES, nn.Flatten, Residual, Repeat, nn.Sequential, *CHANNELWISE, *BEFORE_A_SIGN, *ANSWERS,
-    *IDENTITIES,
+    BitPlanes, Thermometer, Bytes, BinaryLinear, ByteLinear, LutLinear, GroupSum, Sign, RowThreshold,
+    *ON_PICTURES, *ON_SEQUENCES, nn.Flatten, Residual, Repeat, nn.Sequential, *CHANNELWISE,
+    *BEFORE_A_SIGN, *ANSWERS, *IDENTITIES,
 )  # fmt: skip
 """The layers that can be lowered."""
 
@@ -125,6 +126,10 @@ def _step(writer: Writer, at: At, layer: nn.Module) -> At:
             return binary.binary_conv(at, layer)
         case BinaryLinear():
             return binary.binary_linear(at, layer)
+        case LutLinear():
+            return lut.lut_linear(writer, at, layer)
+        case GroupSum():
+            return lut.group_sum(writer, at, layer)
         case Sign():
             return sign(writer, at)
         case RowThreshold():

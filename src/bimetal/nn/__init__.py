@@ -30,6 +30,8 @@ from bimetal.nn.layers import (
 )
 from bimetal.nn.loggers import CsvLogger, MLflowLogger, TensorBoardLogger, together
 from bimetal.nn.losses import distillation, feature_distillation, squared_hinge
+from bimetal.nn.lut import GroupSum, LutLinear
+from bimetal.nn.lut_area import LutArea, lut_areas
 from bimetal.nn.metaplastic import ATTENUATIONS, Metaplastic, attenuation
 from bimetal.nn.norms import ShiftBatchNorm, ShiftBatchNorm1d, ShiftBatchNorm2d, ap2
 from bimetal.nn.optim import OPTIMIZERS, SCHEDULES, Bop, ShiftAdaMax, Split, adamw
@@ -81,6 +83,7 @@ __all__ = [
     "DoReFaActivation",
     "DoReFaWeight",
     "Epoch",
+    "GroupSum",
     "Histogram",
     "History",
     "InputScale",
@@ -89,6 +92,8 @@ __all__ = [
     "LayerInsight",
     "LayerSummary",
     "Logits",
+    "LutArea",
+    "LutLinear",
     "MLflowLogger",
     "Metaplastic",
     "Pixels",
@@ -138,6 +143,7 @@ __all__ = [
     "fold_norms",
     "kept_signs",
     "latent_weights",
+    "lut_areas",
     "predict",
     "react_block",
     "real_weights",

@@ -7,9 +7,12 @@ from torch.nn.functional import pad
 from bimetal.errors import DataError
 from bimetal.nn.bytes import ByteConv2d
 from bimetal.nn.embedding import BinaryEmbedding
+from bimetal.nn.lut import LutLinear
+from bimetal.nn.lut_connections import best_places
+from bimetal.nn.lut_function import monomials
 from bimetal.nn.sequence import BinaryConv1d
 
-__all__ = ["GroupedLinear", "PixelConv2d", "SidedConv1d", "StepLinear", "Table"]
+__all__ = ["GroupedLinear", "PixelConv2d", "Polynomials", "SidedConv1d", "StepLinear", "Table"]
 
 
 class GroupedLinear(nn.Module):
@@ -155,3 +158,45 @@ class Table(nn.Embedding):
         counts = is_there.to(rows.dtype).unsqueeze(-1)
         rows = rows * counts
         return rows if self.answer == "rows" else rows.sum(-2) / counts.sum(-2).clamp_min(1)
+
+
+class Polynomials(nn.Module):
+    """Polynomials of a few real inputs each, a norm and a soft sign: the float form of `LutLinear`.
+
+    On inputs of ±1 the polynomials have the values, and the slopes, that they have there.
+
+    Parameters
+    ----------
+    layer : LutLinear
+        Whose coefficients, connections and norm are taken.
+    sign : torch.nn.Module
+        What stands for its sign.
+
+    Examples
+    --------
+    >>> Polynomials(LutLinear(8, 3), nn.Hardtanh())(torch.zeros(2, 8)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(self, layer: LutLinear, sign: nn.Module) -> None:
+        super().__init__()
+        self.coefficient, self.norm, self.sign = layer.coefficient, layer.norm, sign
+        self.members = monomials(layer.fan_in, layer.degree)
+        if "score" in layer._parameters:
+            self.score = layer.score
+        else:
+            self.register_buffer("fixed_places", layer.places)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n_rows, n_in) to (n_rows, n_out)."""
+        read = self._read(x)
+        products = torch.stack([read[:, :, list(m)].prod(dim=2) for m in self.members], dim=2)
+        return self.sign(self.norm((products * self.coefficient).sum(dim=2)))  # type: ignore[no-any-return]
+
+    def _read(self, x: Tensor) -> Tensor:
+        """Return the inputs of each neuron, (n_rows, n_out, fan_in), with the slope of a soft choice."""
+        score = self._parameters.get("score")
+        if score is None:
+            return x[:, self.get_buffer("fixed_places")]
+        soft = torch.einsum("bi,oki->bok", x.detach(), torch.softmax(score, dim=-1))
+        return x[:, best_places(score)] + soft - soft.detach()

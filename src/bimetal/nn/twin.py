@@ -17,9 +17,17 @@ from bimetal.nn.adaptive import XnorConv2d
 from bimetal.nn.bytes import ByteConv2d, ByteLinear
 from bimetal.nn.conv import BinaryConv2d
 from bimetal.nn.embedding import BinaryEmbedding
-from bimetal.nn.float_layers import GroupedLinear, PixelConv2d, SidedConv1d, StepLinear, Table
+from bimetal.nn.float_layers import (
+    GroupedLinear,
+    PixelConv2d,
+    Polynomials,
+    SidedConv1d,
+    StepLinear,
+    Table,
+)
 from bimetal.nn.kbit import DoReFaActivation, DoReFaWeight, TernaryWeight
 from bimetal.nn.layers import BinaryLinear, Sign
+from bimetal.nn.lut import LutLinear
 from bimetal.nn.recurrent import Recurrent
 from bimetal.nn.sequence import BinaryConv1d
 
@@ -97,6 +105,7 @@ TWINS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     XnorConv2d: _xnor_conv,
     ByteConv2d: PixelConv2d,
     ByteLinear: _byte_linear,
+    LutLinear: lambda layer: Polynomials(layer, _sign(layer.sign)),
     Sign: _sign,
     DoReFaActivation: lambda layer: nn.Hardtanh(0.0, 1.0),
 }
@@ -110,6 +119,7 @@ def float_twin(model: nn.Module) -> nn.Module:
     `BinaryLinear`          `torch.nn.Linear`, or `GroupedLinear`: the latent weights at work
     `BinaryConv2d` and 1d   `torch.nn.Conv2d` and 1d, padded with zeros
     `BinaryEmbedding`       `Table`, a `torch.nn.Embedding`
+    `LutLinear`             `Polynomials`, of real inputs
     recurrent layers        the same ones, with float products
     `Sign`                  `torch.nn.Hardtanh`, whose slope is the clipped surrogate
     `ByteConv2d`            `PixelConv2d`: the same normalization, weights not rounded

@@ -21,6 +21,7 @@ from bimetal.nn import calibrate
 from bimetal.zoo.base import Net
 from bimetal.zoo.catalog import NETS, Architecture
 from bimetal.zoo.classic import alexnet, vgg16
+from bimetal.zoo.luts import lut_mlp
 from bimetal.zoo.mlps import binaryconnect_mlp, binarynet_mlp, finn_mlp, xnor_mlp
 from bimetal.zoo.mobile import quicknet, reactnet
 from bimetal.zoo.nets import PictureNet, Recipe
@@ -43,6 +44,7 @@ __all__ = [
     "calibrate",
     "finn_mlp",
     "lenet5_xnor",
+    "lut_mlp",
     "quicknet",
     "react18",
     "reactnet",

@@ -6,6 +6,7 @@ from typing import Any
 
 from bimetal.zoo.base import Net
 from bimetal.zoo.classic import alexnet, vgg16
+from bimetal.zoo.luts import lut_mlp
 from bimetal.zoo.mlps import binaryconnect_mlp, binarynet_mlp, finn_mlp, xnor_mlp
 from bimetal.zoo.mobile import quicknet, reactnet
 from bimetal.zoo.residual import bi_real18, react18
@@ -55,6 +56,7 @@ NETS: tuple[Architecture, ...] = (
     Architecture(binarynet_mlp, {"hidden": (16, 12), "image_size": 10}),
     Architecture(xnor_mlp, {"hidden": (16, 12), "image_size": 10}),
     Architecture(finn_mlp, {"width": 16, "image_size": 10}),
+    Architecture(lut_mlp, {"hidden": (40,), "votes": 8, "image_size": 10}),
     Architecture(lenet5_xnor, {"image_size": 16, "width": 0.2}),
     Architecture(vgg_small, {"image_size": 16, "width": 0.0625}),
     Architecture(alexnet, {"image_size": 63, "width": 0.0625}),
