@@ -18,11 +18,11 @@ from bimetal import reference
 from bimetal.errors import DataError, ExportError
 from bimetal.export.form import link_of
 from bimetal.export.rows import rows_for, whole_rows_for
-from bimetal.export.target import Files, Job, Outcome, Place, Target
+from bimetal.export.target import Job, Outcome, Place, Target
 from bimetal.export.tools import require
 from bimetal.program import Program
 
-__all__ = ["Verification", "hold", "run_rows"]
+__all__ = ["Verification", "hold"]
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,6 @@ def hold(
     with tempfile.TemporaryDirectory(prefix="bimetal-") as folder:
         outcome = place.run(job, target.write(job), Path(folder), x)
     return _compare(target, place, job.program, x, outcome)
-
-
-def run_rows(place: Place, job: Job, files: Files, rows: NDArray[np.float32]) -> Outcome:
-    """Run files that are already written; for those who change them first."""
-    require(place.tools, f"running on {place.name}")
-    with tempfile.TemporaryDirectory(prefix="bimetal-") as folder:
-        return place.run(job, files, Path(folder), rows)
 
 
 def _rows(job: Job, n: int, seed: int, rows: ArrayLike | None) -> NDArray[np.float32]:
