@@ -554,6 +554,11 @@ def test_the_same_steps_are_not_promised_where_they_cannot_be_kept():
         )
 
 
+def test_an_8051_takes_tables_only():
+    with pytest.raises(ExportError, match="no room for the temporaries of operation 0, a Quantize"):
+        text_of(golden("map"), core="8051")
+
+
 def replace_cut(program: Program, cut: float) -> Program:
     encode, *rest = program.ops
     return Program(program.columns, (replace(encode, value=np.full(1, cut, np.float32)), *rest))

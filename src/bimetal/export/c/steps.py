@@ -15,6 +15,7 @@ from bimetal.export.c.kernels.costs import dense_instructions
 from bimetal.export.c.plan import Plan, n_words
 from bimetal.export.c.readout import by_input, is_wide
 from bimetal.export.c.scale import scale_for
+from bimetal.export.c.text import int_type, uint_type
 from bimetal.ops import Dense, Encode, Link, Lut, Op, Readout, Rules
 
 __all__ = ["MODELLED", "code_steps", "dense_cost", "row_steps", "weigh"]
@@ -47,13 +48,15 @@ def row_steps(plan: Plan) -> dict[str, float]:
             case Dense() if op.groups > 1:
                 steps.update(_carrying_steps(op))
             case Rules():
+                others = [other for _, other in plan.all(Rules)]
+                kind = uint_type(*(other.literals for other in others)) + _alone(len(others))
                 steps.update(
-                    {"rules": 1, "rule": made, "literal": len(op.literals), "word": n_words(made)}
+                    {"rules": 1, f"rule {kind}": made, f"literal {kind}": len(op.literals)}
                 )
             case Lut():
-                steps.update(
-                    {"luts": 1, "lut": made, "place": op.places.size, "word": n_words(made)}
-                )
+                luts = [other for _, other in plan.all(Lut)]
+                kind = uint_type(*(other.places for other in luts)) + _alone(len(luts))
+                steps.update({"luts": 1, f"lut {kind}": made, f"place {kind}": op.places.size})
             case Readout():
                 steps.update(_readout_steps(plan, op))
             case _:
@@ -67,8 +70,13 @@ def _encode_steps(plan: Plan, op: Encode) -> dict[str, int]:
     n_codes = sum(len(run.specials) for run in runs)
     n = sum(run.n_ge for run in runs)
     n_all = sum(run.n_ge + run.n_eq for run in runs)
-    return {"encode": 1, "run": len(runs), "code": n_codes, "reach": n, "equal": n_all - n,
-            "coded run": sum(bool(run.specials) for run in runs), "test word": n_words(n_all)}  # fmt: skip
+    kind = scale.cut_type  # a run costs more in a header that knows special codes
+    has_codes = any(len(other.special_value) for _, other in plan.all(Encode))
+    return {
+        "encode": 1, f"{'coded ' * has_codes}{kind} run": len(runs), "code": n_codes,
+        f"{kind} >=": n, f"{kind} ==": n_all - n,
+        "own codes": sum(bool(run.specials) for run in runs), "test word": n_words(n_all),
+    }  # fmt: skip
 
 
 def _carrying_steps(op: Dense) -> dict[str, int]:
@@ -86,6 +94,9 @@ def _pieces(at: int, n: int) -> int:
 
 def _readout_steps(plan: Plan, op: Readout) -> Counter[str]:
     steps: Counter[str] = Counter({"point": len(op.bias)})
+    listed = Counter(
+        int_type(w) for source, w in by_input(plan, op) if not is_wide(plan, source, w)
+    )
     for source, weights in by_input(plan, op):
         n_out, n_bits = weights.shape
         words = n_out * n_words(n_bits)
@@ -95,8 +106,16 @@ def _readout_steps(plan: Plan, op: Readout) -> Counter[str]:
             steps.update({"planes": 1, "planes point": n_out, "plane": planes,
                           "plane word": planes * n_words(n_bits)})  # fmt: skip
         else:
-            steps.update({"readout": 1, "sum": n_out, "sum word": words, "weight": n_out * n_bits})
+            kind = int_type(weights)
+            how = kind + _alone(listed[kind]) + " short" * (n_bits <= 32)
+            steps.update({f"readout {how}": 1, f"sum {how}": n_out, f"sum word {how}": words})
+            steps.update({f"weight {how}": n_out * n_bits})
     return steps
+
+
+def _alone(n_calls: int) -> str:
+    """Say that a function is called once: compilers then fit it to the constants of the call."""
+    return " alone" if n_calls == 1 else ""
 
 
 def code_steps(plan: Plan, header: str) -> dict[str, float]:
@@ -109,7 +128,9 @@ def code_steps(plan: Plan, header: str) -> dict[str, float]:
     kinds = {re.sub(r"_[sv]?\d+$", "", one) for one in declared}
     steps: dict[str, float] = {"code": 1.0, **{f"has {kind}": 1.0 for kind in kinds}}
     steps |= {f"call {kind}": n for kind, n in called.items()}
+    cut = re.search(rf"const (?:FLASH )?(\w+) {name}_cuts_", header[:start])
     steps["has codes"] = float("regular" in header[:start])
+    steps[f"has cuts {cut[1] if cut else ''}"] = 1.0
     steps["point"] = float(body.count("points["))
     return steps
 

@@ -129,12 +129,23 @@ def header(job: Job) -> str:
 
 def _part(plan: Plan, i: int) -> Part:
     op = plan.program.ops[i]
-    if plan.options.constant_time and not isinstance(op, STEADY):
-        raise ExportError(
-            f"constant_time covers {', '.join(kind.__name__ for kind in STEADY)}, but operation {i} "
-            f"is a {type(op).__name__}; export without it"
-        )
+    if not isinstance(op, STEADY):
+        _check_maps(plan, i)
     return WRITERS[type(op)](plan, i + 1, op)
+
+
+def _check_maps(plan: Plan, i: int) -> None:
+    """Refuse an operation on maps where only those on rows of a table can be had."""
+    known, name = ", ".join(kind.__name__ for kind in STEADY), type(plan.program.ops[i]).__name__
+    if plan.options.constant_time:
+        raise ExportError(
+            f"constant_time covers {known}, but operation {i} is a {name}; export without it"
+        )
+    if plan.core.memory == "8051":
+        raise ExportError(
+            f"an 8051 has no room for the temporaries of operation {i}, a {name}: it can do {known}; "
+            "choose a larger core, such as avr or cortex-m0"
+        )
 
 
 def _layers(plan: Plan, parts: Mapping[int, Part]) -> list[tuple[str, list[str]]]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from bimetal.export.keys import key_of
 from bimetal.export.names import comment
-from bimetal.export.verilog import logic
+from bimetal.export.verilog.compare import at_least, equals
+from bimetal.export.verilog.logic import all_of
 from bimetal.export.verilog.netlist import ZERO, Netlist
 from bimetal.ops import EQ, GE, Encode
 from bimetal.program import Program
@@ -92,7 +93,7 @@ class Columns:
         if self.is_float:
             parts = ("(&", raw, "[30:23]) & (|", raw, "[22:0])")
             return self.net.add(*parts, bus=BUS, cost=2, note=note)
-        return logic.equals(self.net, raw, 1 << (self.bits - 1), BUS, note)
+        return equals(self.net, raw, 1 << (self.bits - 1), BUS, note)
 
     def equal(self, j: int, value: float) -> int:
         """Return the bit that says that number `j` equals `value`."""
@@ -102,33 +103,33 @@ class Columns:
         if value == 0:
             return self.net.add("~|", raw, "[30:0]", bus=BUS, cost=2, note=note)
         pattern = int(np.float32(value).view(np.uint32))
-        return logic.equals(self.net, raw, pattern, BUS, note)
+        return equals(self.net, raw, pattern, BUS, note)
 
     def _equal_whole(self, j: int, value: float, note: str) -> int:
         beyond = float(np.nextafter(np.float32(value), np.float32(np.inf)))
         first, end = first_whole(value, self.bits), first_whole(beyond, self.bits)
         if end - first == 1:
-            return logic.equals(self.net, self.raw(j), first % (1 << self.bits), BUS, note)
+            return equals(self.net, self.raw(j), first % (1 << self.bits), BUS, note)
         reaches, passes = self._reaches(j, first, ""), self._reaches(j, end, "")
-        return logic.all_of(self.net, [(reaches, False), (passes, True)], BUS)
+        return all_of(self.net, [(reaches, False), (passes, True)], BUS)
 
     def _at_least(self, op: Encode, j: int, value: float) -> int:
         note = f"{self.names[j]} >= {value:.9g}"
         if self.is_float:
             cut = int(key_of(value)) + (1 << 31) - (value == 0)
-            reaches = logic.at_least(self.net, self._order(j), cut, BUS, note)
+            reaches = at_least(self.net, self._order(j), cut, BUS, note)
         else:
             reaches = self._reaches(j, first_whole(value, self.bits), note)
         specials = op.special_value[op.special_column == j].tolist()
         excluded = [self.equal(j, special) for special in specials]
         excluded += [self.missing(j)] if self.is_float else []
-        return logic.all_of(self.net, [(reaches, False), *((bit, True) for bit in excluded)], BUS)
+        return all_of(self.net, [(reaches, False), *((bit, True) for bit in excluded)], BUS)
 
     def _reaches(self, j: int, first: int, note: str) -> int:
         """Return the bit that says that whole number `j` is at least `first`."""
         if first >= 1 << (self.bits - 1):
             return ZERO
-        return logic.at_least(self.net, self._order(j), first + (1 << (self.bits - 1)), BUS, note)
+        return at_least(self.net, self._order(j), first + (1 << (self.bits - 1)), BUS, note)
 
     def _order(self, j: int) -> int:
         """Return number `j` as an unsigned word of the same order."""

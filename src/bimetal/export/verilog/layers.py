@@ -6,8 +6,9 @@ import numpy as np
 
 from bimetal.export.form import link_of, live, table_bits, weight_bits
 from bimetal.export.target import Job
-from bimetal.export.verilog import logic
+from bimetal.export.verilog import logic, sums
 from bimetal.export.verilog.columns import Columns
+from bimetal.export.verilog.compare import at_least
 from bimetal.export.verilog.netlist import ALWAYS, ONE, ZERO, Netlist, width_of
 from bimetal.export.verilog.options import Options, column_bits
 from bimetal.export.verilog.winner import winner
@@ -133,7 +134,7 @@ class _Builder:
         return made
 
     def _neuron(self, bits: list[int], weights: list[bool], most: int, bus: str) -> int:
-        signs, constant = logic.collected(self.net, bits, [-1 if w else 1 for w in weights])
+        signs, constant = sums.collected(self.net, bits, [-1 if w else 1 for w in weights])
         lowest = sum(min(sign, 0) for sign in signs.values())
         highest = sum(max(sign, 0) for sign in signs.values())
         most -= constant + sum(weights) + lowest  # as the count below starts at 0
@@ -141,8 +142,8 @@ class _Builder:
             return ZERO if most < 0 else ONE
         if len(signs) <= int(self.options.lut):
             return self._small_neuron(signs, most + lowest, bus)
-        count = logic.weighted_sum(self.net, signs, -lowest, DENSE_CHUNK, bus, is_shared=True)
-        return logic.inverse(self.net, logic.at_least(self.net, count, most + 1, bus), bus)
+        count = sums.weighted_sum(self.net, signs, -lowest, DENSE_CHUNK, bus, is_shared=True)
+        return logic.inverse(self.net, at_least(self.net, count, most + 1, bus), bus)
 
     def _small_neuron(self, signs: dict[int, int], most: int, bus: str) -> int:
         """Return a neuron of so few inputs that it is one table."""
@@ -171,7 +172,7 @@ class _Builder:
         bits = [bit for i in op.inputs for bit in self.values[i]]
         made = []
         for weights, bias in zip(op.weights.tolist(), op.bias.tolist(), strict=True):
-            kept, constant = logic.collected(self.net, bits, weights)
+            kept, constant = sums.collected(self.net, bits, weights)
             chunk = int(self.options.lut)
-            made.append(logic.weighted_sum(self.net, kept, bias + constant, chunk, bus))
+            made.append(sums.weighted_sum(self.net, kept, bias + constant, chunk, bus))
         return made

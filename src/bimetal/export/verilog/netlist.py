@@ -9,13 +9,15 @@ never written.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["ALWAYS", "ONE", "ZERO", "Expr", "Netlist", "Node", "width_of"]
+__all__ = ["ADDER", "ALWAYS", "ONE", "ZERO", "Expr", "Netlist", "Node", "width_of"]
 
 Expr = tuple[str | int, ...]
 """Verilog in pieces: text, and the numbers of the nodes that it reads."""
 
 ALWAYS = -1
 """The cycle of a constant, which holds in all of them."""
+ADDER = 1.5
+"""Levels of look-up tables that one adder of a dozen bits counts as, its way there included."""
 ZERO, ONE = 0, 1
 """The nodes of the constant bits."""
 
@@ -47,7 +49,7 @@ class Node:
         Its single bits stand in one vector of this name, and its words begin with it.
     cycle : int
         The clock edges that its row has passed when it holds; `ALWAYS` of a constant.
-    depth : int
+    depth : float
         Levels of logic since the last register.
     is_register : bool
         Driven at the clock edge.
@@ -62,7 +64,7 @@ class Node:
     high: int
     bus: str
     cycle: int
-    depth: int
+    depth: float
     is_register: bool = False
     name: str = ""
     note: str = ""
@@ -108,7 +110,7 @@ class Netlist:
         bus: str,
         low: int = 0,
         high: int = 1,
-        cost: int = 1,
+        cost: float = 1,
         name: str = "",
         note: str = "",
     ) -> int:
@@ -117,7 +119,7 @@ class Netlist:
             return self._known[expr]
         cycle, depth = self._arrival(part for part in expr if isinstance(part, int))
         if self.levels is not None and depth > 0 and depth + cost > self.levels:
-            cycle, depth = cycle + 1, 0
+            cycle, depth = cycle + 1, 0.0
         aligned = tuple(self.at(p, cycle) if isinstance(p, int) else p for p in expr)
         node = Node(aligned, low, high, bus, cycle, depth + cost, name=name, note=note)
         return self._made(expr, node)
@@ -128,9 +130,11 @@ class Netlist:
             self.nodes.append(node)
         return self._known[key]
 
-    def _arrival(self, reads: Iterable[int]) -> tuple[int, int]:
+    def _arrival(self, reads: Iterable[int]) -> tuple[int, float]:
         """Return when the last of some nodes holds, and the deepest logic behind it."""
-        return max(((self.nodes[r].cycle, self.nodes[r].depth) for r in reads), default=(ALWAYS, 0))
+        return max(
+            ((self.nodes[r].cycle, self.nodes[r].depth) for r in reads), default=(ALWAYS, 0.0)
+        )
 
     def register(self, node: int) -> int:
         """Return a signal one cycle later; a constant is itself."""

@@ -193,7 +193,13 @@ def _write(job: Job, chip: _Chip, folder: Path) -> None:
 
 def _script(name: str, chip: _Chip) -> str:
     """Map the module and count its cells; then map the pins around it, which changes none of them."""
-    lines = ["read_verilog net.v", f"hierarchy -top {name}", "proc", "techmap -map table.v", "opt_expr"]
+    lines = [
+        "read_verilog net.v",
+        f"hierarchy -top {name}",
+        "proc",
+        "techmap -map table.v",
+        "opt_expr",
+    ]
     lines += [f"{chip.synth} -top {name}", "tee -q -o area.json stat -json"]
     if chip.place:
         lines += ["read_verilog pins.v", f"{chip.synth} -top {name}_pins -json pins.json"]

@@ -13,8 +13,9 @@ from bimetal.export.names import comment
 from bimetal.export.target import Job
 from bimetal.export.verilog.columns import value_names
 from bimetal.export.verilog.layers import Design
-from bimetal.export.verilog.logic import extended, opposite_of
+from bimetal.export.verilog.logic import opposite_of
 from bimetal.export.verilog.netlist import ALWAYS, ONE, ZERO, Expr, Node
+from bimetal.export.verilog.sums import extended
 
 __all__ = ["module_text", "port_list"]
 

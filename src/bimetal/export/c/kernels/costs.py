@@ -2,7 +2,7 @@
 
 Kernels take no branch on data, so the count follows from the shape. The costs are fitted to counts
 under emulation, of layers of 1 to 1,500 inputs and 1 to 384 neurons, with GCC 12 at -O3 and at -Os.
-The sum is within 0.7 % of each count for the sliced kernel and within 3 % for the others, but 8 %
+The sum is within 0.7 % of each count for the sliced kernel and within 4 % for the others, but 8 %
 for rows at -O3 on aarch64 and x86-64, whose loops the compiler rewrites by their lengths.
 """
 

@@ -2,5 +2,5 @@
 /* template */
 /* Define HEADER_NO_SELFTEST to go without the golden vectors. */
 #ifndef NAME_NO_DOUBLE
-#define NAME_NO_DOUBLE /* this core's double is a float: there are points, but no link */
+#define NAME_NO_DOUBLE /* this core's double is a float */
 #endif
