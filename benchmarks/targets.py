@@ -4,11 +4,19 @@ Instruction counts are exact (emulators count them); what nextpnr says of an FPG
 whose tools are not here are left out aloud. CMSIS_NN names a checkout of CMSIS-NN to compare with.
 """
 
+from _credit_on_chips import credit
 from _frame import options, report
+from _in_pages import pages
 from _in_places import executed
 from _on_chips import constant_time, cores
 
-PARTS = {"executed": executed, "cores": cores, "constant_time": constant_time}
+PARTS = {
+    "executed": executed,
+    "cores": cores,
+    "constant_time": constant_time,
+    "credit": credit,
+    "pages": pages,
+}
 
 
 def main() -> None:

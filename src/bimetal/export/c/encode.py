@@ -106,7 +106,7 @@ def _functions(plan: Plan, scale: Scale, run_type: str) -> tuple[str, ...]:
     specials = template(f"specials{ending}", words) if has_specials else ""
     words |= {"REGULAR": "regular" if specials else "x", "TAKE_SPECIALS": specials}
     text = template(f"encode{ending}", words).replace("        \n", "")
-    return (*key, *helpers, text)
+    return (template("apart.c"), *key, *helpers, text)
 
 
 def _run_table(plan: Plan, value: int, runs: Sequence[Run], run_type: str) -> str:

@@ -29,7 +29,7 @@ def rules(plan: Plan, value: int, op: Rules) -> Part:
         f"{n_out}, {plan.places[value]});"
     )
     words = {"LITERAL_T": kind, "AT_LITERAL": read_of(kind)}
-    return Part(call, "\n\n".join(tables), (template("rules.c", words),))
+    return Part(call, "\n\n".join(tables), (template("apart.c"), template("rules.c", words)))
 
 
 def lut(plan: Plan, value: int, op: Lut) -> Part:
@@ -52,4 +52,4 @@ def lut(plan: Plan, value: int, op: Lut) -> Part:
         f"{fan_in}, {n_out}, {plan.places[value]});"
     )
     words = {"PLACE_T": kind, "AT_PLACE": read_of(kind)}
-    return Part(call, "\n\n".join(tables), (template("lut.c", words),))
+    return Part(call, "\n\n".join(tables), (template("apart.c"), template("lut.c", words)))

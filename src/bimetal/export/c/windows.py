@@ -54,7 +54,8 @@ def conv(plan: Plan, value: int, op: Conv) -> Part:
     )
     count = template("popcount_builtin.c" if plan.core.has_popcount else "popcount.c")
     shared = (
-        *_bits_out(op.makes), template("copy_bits.c"), template("windows.c"), template("gather.c"),
+        *_bits_out(op.makes), template("apart.c"), template("copy_bits.c"), template("windows.c"),
+        template("gather.c"),
         count, template("conv.c", {"name_conv": function, **SUMS[op.makes]}),
     )  # fmt: skip
     return Part(call, "\n\n".join(tables), shared)

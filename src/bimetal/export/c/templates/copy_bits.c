@@ -1,8 +1,9 @@
 #include "check.h"
+#define NAME_APART
 /* template */
 /* Copy n bits from bit `start` of one row to bit `at` of another, which is filled from bit 0 on:
  * what stands beyond the copied bits in their last word becomes 0. */
-static void name_copy_bits(const uint32_t from[], unsigned start, uint32_t to[], unsigned at, unsigned n)
+static NAME_APART void name_copy_bits(const uint32_t from[], unsigned start, uint32_t to[], unsigned at, unsigned n)
 {
     while (n > 0) {
         const unsigned shift = start % 32, room = 32 - at % 32, m = n < room ? n : room;

@@ -11,12 +11,13 @@
 int32_t name_key(const float *x);
 uint32_t name_is_ge(int32_t a, int32_t b);
 uint32_t name_is_equal(int32_t a, int32_t b);
+#define NAME_APART
 /* template */
 /* Ask the questions of the encoder. A run is about one column: how many special codes it has, how
  * many questions ">=" follow, and how many "==". A special code counts as missing for ">=" alone.
  * Missing is the lowest number there is: it reaches no cut-point, and to ask for it is one more "==".
  * The steps depend on the runs alone, never on the row. */
-static void name_encode(const ROW_T row[], const CODE RUN_T runs[][4], unsigned n_runs,
+static NAME_APART void name_encode(const ROW_T row[], const CODE RUN_T runs[][4], unsigned n_runs,
         const CODE CUT_T cuts[], uint32_t bits[])
 {
     uint32_t word = 0, mask = 1; /* the last bits, and where in them the next one goes */

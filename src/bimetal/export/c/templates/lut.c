@@ -1,9 +1,10 @@
 #include "check.h"
 #define PLACE_T uint8_t
 #define AT_PLACE AT8
+#define NAME_APART
 /* template */
 /* Each output is bit a of its table; the bits of a are input bits at `fan_in` places, lowest first. */
-static void name_lut(const uint32_t x[], const CODE PLACE_T places[], const CODE uint8_t tables[],
+static NAME_APART void name_lut(const uint32_t x[], const CODE PLACE_T places[], const CODE uint8_t tables[],
         unsigned fan_in, unsigned n_out, uint32_t y[])
 {
     const unsigned n_bytes = fan_in < 3 ? 1 : 1u << (fan_in - 3); /* of a table */

@@ -2,18 +2,26 @@
 #define WEIGHT_T int8_t
 #define AT_WEIGHT ATI8
 #define name_readout name_readout8
+#define NAME_APART
 /* template */
 /* Add to each of the points the weights of those bits that are 1. weights: (n_out, n_bits). */
-static void name_readout(const uint32_t bits[], unsigned n_bits, const CODE WEIGHT_T weights[],
+static NAME_APART void name_readout(const uint32_t bits[], unsigned n_bits, const CODE WEIGHT_T weights[],
         unsigned n_out, int32_t points[])
 {
-    for (unsigned c = 0; c < n_out; c++) {
-        int32_t sum = points[c];
-        for (unsigned i = 0; i < n_bits; i += 32) {
-            uint32_t word = bits[i / 32];
-            for (unsigned m = n_bits - i < 32 ? n_bits - i : 32; m > 0; m--, word >>= 1, weights++)
+    do { /* one of the points */
+        const uint32_t *from = bits;
+        int32_t sum = *points;
+        unsigned left = n_bits;
+        do { /* a word of bits */
+            uint32_t word = *from++;
+            unsigned m = left < 32 ? left : 32;
+            left -= m;
+            do {
                 sum += AT_WEIGHT(weights, 0) & -(int32_t)(word & 1u);
-        }
-        points[c] = sum;
-    }
+                word >>= 1;
+                weights++;
+            } while (--m > 0);
+        } while (left > 0);
+        *points++ = sum;
+    } while (--n_out > 0);
 }

@@ -1,10 +1,11 @@
 #include "check.h"
 unsigned name_popcount(uint32_t x);
+#define NAME_APART
 /* template */
 /* Add to each of the points the weights of those bits that are 1, plane by plane: plane b holds bit b of
  * all weights (two's complement, the highest plane first and negative), so that Horner's rule over the
  * counts of (bits AND plane) gives their sum. planes: (n_out, n_planes, n_words). */
-static void name_readout_planes(const uint32_t bits[], unsigned n_words, const CODE uint32_t planes[],
+static NAME_APART void name_readout_planes(const uint32_t bits[], unsigned n_words, const CODE uint32_t planes[],
         unsigned n_planes, unsigned n_out, int32_t points[])
 {
     for (unsigned c = 0; c < n_out; c++) {

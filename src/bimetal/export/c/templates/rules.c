@@ -1,9 +1,10 @@
 #include "check.h"
 #define LITERAL_T uint8_t
 #define AT_LITERAL AT8
+#define NAME_APART
 /* template */
 /* A rule holds when all its literals do. A literal is 2 * bit, + 1 where the bit must be 0. */
-static void name_rules(const uint32_t x[], const CODE LITERAL_T literals[], const CODE uint8_t fan_in[],
+static NAME_APART void name_rules(const uint32_t x[], const CODE LITERAL_T literals[], const CODE uint8_t fan_in[],
         unsigned n_out, uint32_t y[])
 {
     unsigned o = 0;
