@@ -68,10 +68,11 @@ def cmsis_header(widths: tuple[int, ...], name: str = "net", seed: int = 0) -> b
         parts.append(f"static const int8_t weights_{i}[{n_in * n_out}] = {{{weights}}};")
         parts.append(f"static const int32_t bias_{i}[{n_out}] = {{{bias}}};")
         parts.append(f"static int32_t sums_{i}[{n_out}];")
-        x, y = f"values_{i % 2}", f"values_{(i + 1) % 2}"
+        x, y = f"values_{i % 2}" if i else "input", f"values_{(i + 1) % 2}"
         calls.append(LAYER.format(i=i, n_in=n_in, n_out=n_out, x=x, y=y))
     widest = max(widths)
     parts.append(f"static int8_t values_0[{widest}], values_1[{widest}];")
+    parts.append(f"static int8_t input[{widths[0]}];")
     upper, last = name.upper(), f"values_{(n_last + 1) % 2}"
     parts += [f"#define {upper}_N_COLUMNS {widths[0]}", f"#define {upper}_N_POINTS {widths[-1]}",
               f"#define {upper}_N_ANSWERS {widths[-1]}"]  # fmt: skip
@@ -87,6 +88,10 @@ def cmsis_header(widths: tuple[int, ...], name: str = "net", seed: int = 0) -> b
         f"static inline void {name}_answers(const float *row, float *answers) "
         f"{{ int32_t p[{widths[-1]}]; {name}_points(row, p); {name}_link(p, answers); }}"
     )
-    parts.append(f"static inline int {name}_class(const float *row) {{ (void)row; return 0; }}")
+    best = f"for (int i = 1; i < {widths[-1]}; i++) if (p[i] > p[best]) best = i;"
+    parts.append(
+        f"static inline int {name}_class(const float *row) "
+        f"{{ int32_t p[{widths[-1]}]; int best = 0; {name}_points(row, p); {best} return best; }}"
+    )
     parts.append(f"static inline int {name}_selftest(void) {{ return 0; }}")
     return "\n".join(parts).encode() + b"\n"

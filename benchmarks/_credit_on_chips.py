@@ -127,7 +127,8 @@ def _net(split: Split, seed: int) -> Model:
         random_state=seed,
     ).fit(split.train, split.y_train)
     program = model.program_
-    print(f"seed {seed}: {len(dumps(program))} bytes as a file", flush=True)
+    file, arrays = len(dumps(program)), program.cost().bytes
+    print(f"seed {seed}: arrays {arrays:,} bytes, the file with names and provenance {file:,}")
     job = job_for(program, TARGETS["c"], "net", "net", {"core": CORES[0], "input": "int32"})
     expected = model.predict_proba(split.test)[:, 1]
     return Model(job, TARGETS["c"].write(job), _raw(split.test), expected, is_ours=True)

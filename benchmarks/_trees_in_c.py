@@ -67,7 +67,10 @@ def from_emlearn(model: Any, method: str, leaf_bits: int) -> str:
     emlearn 0.23 asks x < int(t) where scikit-learn asks x <= t, which parts whole numbers elsewhere. It
     is given floor(t) + 1, with which both part them alike.
     """
-    import emlearn
+    with (
+        np.errstate()
+    ):  # importing it makes every rounding of numpy an error, for the whole process
+        import emlearn
 
     model = deepcopy(model)
     for tree in model.estimators_:

@@ -1,7 +1,8 @@
 """What exported Programs take and give elsewhere: rows that agree, instructions, bytes, area, accuracy.
 
 Instruction counts are exact (emulators count them); what nextpnr says of an FPGA is an estimate. Parts
-whose tools are not here are left out aloud. CMSIS_NN names a checkout of CMSIS-NN to compare with.
+whose tools are not here are left out aloud. CMSIS_NN names a checkout of CMSIS-NN to compare with, NODE_PATH
+a folder with onnxruntime-web, BIMETAL_DATA one with Taiwan's card data.
 """
 
 from _credit_on_chips import credit
@@ -9,6 +10,7 @@ from _frame import options, report
 from _in_pages import pages
 from _in_places import executed
 from _on_chips import constant_time, cores
+from _on_fpga import fpga
 
 PARTS = {
     "executed": executed,
@@ -16,6 +18,7 @@ PARTS = {
     "constant_time": constant_time,
     "credit": credit,
     "pages": pages,
+    "fpga": fpga,
 }
 
 

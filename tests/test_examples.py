@@ -23,7 +23,11 @@ def test_every_story_is_run() -> None:
 
 @pytest.mark.parametrize(
     ("story", "has_data"),
-    [*((story, False) for story in SMALL), ("volatility_alarm", True), ("warehouse_preapproval", True)],
+    [
+        *((story, False) for story in SMALL),
+        ("volatility_alarm", True),
+        ("warehouse_preapproval", True),
+    ],
 )
 def test_a_story_runs_to_its_end(story: str, has_data: bool, tmp_path: Path) -> None:
     if has_data and not os.environ.get("BIMETAL_DATA"):

@@ -243,7 +243,10 @@ EVIL: dict[str, tuple[bytes, str]] = {
         "operation 4 lacks its array 'knots'",
     ),
     # the description
-    "a_version_of_the_future": (with_spec(lambda s: s.update(version=5)), "1 or 2 or 3 or 4 .* got 5"),
+    "a_version_of_the_future": (
+        with_spec(lambda s: s.update(version=5)),
+        "1 or 2 or 3 or 4 .* got 5",
+    ),
     "a_version_above_its_parts": (
         with_spec(lambda s: s.update(version=2)),
         "parts are of Program version 1, but the description says 2",

@@ -44,7 +44,10 @@ EVIL_MAPS: dict[str, tuple[bytes, str]] = {
         _spec(lambda s: s.update(version=3)),
         "parts are of Program version 2, but the description says 3",
     ),
-    "maps_that_claim_version_5": (_spec(lambda s: s.update(version=5)), "1 or 2 or 3 or 4 .* got 5"),
+    "maps_that_claim_version_5": (
+        _spec(lambda s: s.update(version=5)),
+        "1 or 2 or 3 or 4 .* got 5",
+    ),
     "thresholds_of_rows_that_claim_version_2": (
         with_spec(lambda s: s.update(version=2), GOOD_ROW),
         "parts are of Program version 3, but the description says 2",

@@ -38,6 +38,9 @@ Core = Annotated[
     str, typer.Option("--target", help="A core: cortex-m0, rv32imc, …", show_default=False)
 ]
 Optimize = Annotated[str, typer.Option(help="The compiler's level: -Os or -O3.")]
+Measure = Annotated[
+    bool, typer.Option("--measure", help="Build and count it here, in place of a prediction.")
+]
 On = Annotated[str, typer.Option("--on", help="Where: qemu:cortex-m4, duckdb, node, …")]
 Vectors = Annotated[int, typer.Option(min=1, help="Rows to draw; the golden ones come first.")]
 Seed = Annotated[int, typer.Option(min=0, help="For the rows.")]
@@ -73,12 +76,13 @@ def size(
     model: Model,
     core: Core,
     optimize: Optimize = "-Os",
+    measure: Measure = False,
     option: Set = None,
     as_json: AsJson = False,
 ) -> Answer:
-    """Tell what a model needs on a chip before anything is built: flash, RAM, stack, instructions."""
+    """Tell what a model needs on a chip, predicted or measured: flash, RAM, stack, instructions."""
     program = load(model)
-    found = needed(program, core, optimize=optimize, **options_from(option))
+    found = needed(program, core, optimize=optimize, measure=measure, **options_from(option))
     values = {"model": str(model), "id": program.id, "flash": found.flash, **vars(found)}
     head = {"model": program.id, "core": found.core, "compiled with": found.optimize}
     return Answer(values, facts({**head, **found.facts()}))

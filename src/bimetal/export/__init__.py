@@ -166,8 +166,14 @@ def verify(
     return hold(chosen, place, job, vectors, seed, rows)
 
 
-def size(program: Program, core: str, *, optimize: str = "-Os", **options: Any) -> Size:
-    """Tell what a Program needs on a chip, before anything is built.
+def size(
+    program: Program, core: str, *, optimize: str = "-Os", measure: bool = False, **options: Any
+) -> Size:
+    """Tell what a Program needs on a chip, before anything is built, or from a build.
+
+    Predictions are for GCC 12, and of its builds they are within 2 % for flash and within 3 % for
+    instructions; `bimetal.export.footprint.Size` tells of what. A header in which nothing but a
+    few dozen numbers is left may be off by 16 bytes and by 30 instructions.
 
     Parameters
     ----------
@@ -177,6 +183,9 @@ def size(program: Program, core: str, *, optimize: str = "-Os", **options: Any) 
         "cortex-m0", "cortex-m4", "rv32imc" and so on.
     optimize : {"-Os", "-O3"}
         The compiler's level.
+    measure : bool, default False
+        Build it with the compiler that is here and count under emulation, instead of predicting:
+        it takes a second, and is exact for that compiler. Also for "avr" and "8051".
     **options
         Of the target ``c``: ``constant_time=True``, ``input="int16"`` and so on.
 
@@ -184,6 +193,8 @@ def size(program: Program, core: str, *, optimize: str = "-Os", **options: Any) 
     ------
     ExportError
         When the core is unknown, the Program cannot be had there or does not fit.
+    MissingToolError
+        When `measure` is set and a compiler or emulator is not here.
 
     Examples
     --------
@@ -199,7 +210,7 @@ def size(program: Program, core: str, *, optimize: str = "-Os", **options: Any) 
     7
     """
     job = job_for(program, TARGETS["c"], "net", "net", {**options, "core": core})
-    return size_of(job, optimize)
+    return size_of(job, optimize, measure)
 
 
 def write(target: Target, job: Job) -> dict[str, bytes]:

@@ -8,9 +8,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from bimetal.columns import Column
+from bimetal.export.target import Job
 from bimetal.program import Encode, Program
 
-__all__ = ["rows_for", "whole_rows_for"]
+__all__ = ["rows_for", "some_rows", "whole_rows_for"]
 
 STRANGE = np.array(
     [np.nan, np.nan, 0.0, -0.0, np.inf, -np.inf, 1e-45, -1e-45, 3.4e38, -1.0], np.float32
@@ -79,6 +80,15 @@ def _numbers(rng: Generator, known: NDArray[np.float32], n: int) -> NDArray[np.f
     hit = rng.choice(known, n)
     span = np.float32(max(1.0, min(float(np.ptp(known)), 1e30)))
     plain = rng.normal(float(np.median(known)), float(span), n).astype(np.float32)
-    beside = np.nextafter(hit, rng.choice(np.array([-np.inf, np.inf], np.float32), n))
+    with np.errstate(all="ignore"):  # a neighbour of 0 is no normal number
+        beside = np.nextafter(hit, rng.choice(np.array([-np.inf, np.inf], np.float32), n))
     kinds = [hit, beside, plain, rng.choice(STRANGE, n)]
     return np.choose(rng.choice(4, n, p=[0.3, 0.25, 0.35, 0.1]), kinds).astype(np.float32)
+
+
+def some_rows(job: Job, n: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return `n` raw rows of a job, whole numbers where its option ``input`` says so."""
+    kind = str(getattr(job.options, "input", "float"))
+    if not kind.startswith("int"):
+        return rows_for(job.program, n, seed)
+    return whole_rows_for(job.program, n, seed, int(kind.removeprefix("int") or 32))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from bimetal import reference
 from bimetal.errors import DataError, ExportError
 from bimetal.export.form import link_of
-from bimetal.export.rows import rows_for, whole_rows_for
+from bimetal.export.rows import some_rows
 from bimetal.export.target import Job, Outcome, Place, Target
 from bimetal.export.tools import require
 from bimetal.program import Program
@@ -94,10 +94,7 @@ def _rows(job: Job, n: int, seed: int, rows: ArrayLike | None) -> NDArray[np.flo
         return x
     if n < 1:
         raise DataError(f"at least one vector expected, got {n}")
-    given = str(getattr(job.options, "input", "float"))
-    if given.startswith("int"):
-        return whole_rows_for(program, n, seed, int(given.removeprefix("int") or 32))
-    return rows_for(program, n, seed)
+    return some_rows(job, n, seed)
 
 
 def _compare(

@@ -43,7 +43,11 @@ def dense(plan: Plan, value: int, op: Dense) -> Part:
             for g, group in enumerate(groups)
         ]
         return Part("\n".join(calls), tables, tuple(shared))
-    return Part(_carried(groups, x, y, k, n), tables, (template("apart.c"), template("copy_bits.c"), *shared))
+    return Part(
+        _carried(groups, x, y, k, n),
+        tables,
+        (template("apart.c"), template("copy_bits.c"), *shared),
+    )
 
 
 def _groups(plan: Plan, value: int, op: Dense) -> Iterator[Emitted]:

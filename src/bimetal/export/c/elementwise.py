@@ -117,7 +117,9 @@ def _concat_bits(plan: Plan, value: int, op: Concat, n_pixels: int) -> Part:
         lines.append(
             f"        name_copy_bits({plan.places[source]}, p * {n}, {y}, at, {n}), at += {n};"
         )
-    return Part("\n".join([*lines, "    }", "}"]), "", (template("copy_bits.c"),))
+    return Part(
+        "\n".join([*lines, "    }", "}"]), "", (template("apart.c"), template("copy_bits.c"))
+    )
 
 
 def _channels(value: int, **arrays: NDArray[np.float32]) -> tuple[str, list[str]]:

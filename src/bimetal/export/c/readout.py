@@ -77,7 +77,11 @@ def _bias(op: Readout, value: int, points: str) -> tuple[list[str], list[str], l
         return [f"{points}[{c}] = {word};" for c, word in enumerate(words)], [], []
     symbol = f"name_bias_{value}"
     call = f"name_begin({symbol}, {len(words)}, {points});"
-    return [call], [array("int32_t", symbol, op.bias, "(outputs,)")], [template("apart.c"), template("bias.c")]
+    return (
+        [call],
+        [array("int32_t", symbol, op.bias, "(outputs,)")],
+        [template("apart.c"), template("bias.c")],
+    )
 
 
 def _listed(plan: Plan, symbol: str, source: int, weights: NDArray[np.int64], points: str) -> Part:
@@ -114,7 +118,9 @@ def _planes(plan: Plan, symbol: str, source: int, weights: NDArray[np.int64], po
         f"{n_planes}, {n_out}, {points});"
     )
     count = template("popcount_builtin.c" if plan.core.has_popcount else "popcount.c")
-    return Part(call, "\n".join([*lines, "};"]), (template("apart.c"), count, template("readout_planes.c")))
+    return Part(
+        call, "\n".join([*lines, "};"]), (template("apart.c"), count, template("readout_planes.c"))
+    )
 
 
 def _in_words(title: str, weights: NDArray[np.int64]) -> str:

@@ -8,7 +8,11 @@ written by ``benchmarks/chip_costs.py``).
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bimetal.export.c.dense import kernel_for
 from bimetal.export.c.encode import runs_of
@@ -17,9 +21,18 @@ from bimetal.export.c.plan import Plan, n_words
 from bimetal.export.c.readout import FEW, by_input, is_wide
 from bimetal.export.c.scale import Scale, scale_for
 from bimetal.export.c.text import int_type, uint_type
-from bimetal.ops import Dense, Encode, Link, Lut, Op, Readout, Rules
+from bimetal.ops import GE, Dense, Encode, Link, Lut, Op, Readout, Rules
+from bimetal.reference.tables import encode
 
-__all__ = ["MODELLED", "call_steps", "dense_cost", "functions", "row_steps", "weigh"]
+__all__ = [
+    "MODELLED",
+    "call_steps",
+    "carried_bytes",
+    "dense_cost",
+    "functions",
+    "row_steps",
+    "weigh",
+]
 
 MODELLED: tuple[type[Op], ...] = (Encode, Dense, Rules, Lut, Readout, Link)
 """The operations whose instructions and code are predicted."""
@@ -41,14 +54,18 @@ def dense_cost(plan: Plan, optimize: str) -> float | None:
     return total
 
 
-def row_steps(plan: Plan, optimize: str) -> dict[str, float]:
-    """Return how often each step is taken for one row, beyond `dense_cost`."""
-    steps: Counter[str] = Counter({"row": 1})
+def row_steps(plan: Plan, optimize: str, rows: NDArray[np.float32]) -> dict[str, float]:
+    """Return how often each step is taken for one row, beyond `dense_cost`.
+
+    It is the mean over raw rows, float32 (n_rows, n_columns): an answer of an encoder that is 1 may
+    take a step more, unless the header is of the steady form.
+    """
+    steps: Counter[Any] = Counter({"row": 1})
     for value, op in [(i + 1, plan.program.ops[i]) for i in plan.live]:
         made = plan.value(value).n
         match op:
             case Encode():
-                steps.update(_encode_steps(plan, op))
+                steps.update(_encode_steps(plan, op, rows))
             case Dense():
                 steps.update(_dense_steps(plan, op, optimize))
             case Rules():
@@ -66,12 +83,12 @@ def row_steps(plan: Plan, optimize: str) -> dict[str, float]:
     return {name: float(n) for name, n in steps.items() if n}
 
 
-def _encode_steps(plan: Plan, op: Encode) -> dict[str, int]:
+def _encode_steps(plan: Plan, op: Encode, rows: NDArray[np.float32]) -> dict[str, float]:
     scale = _scale(plan)
     runs = runs_of(op, scale)
     family = _family(plan, scale)
     n_ge, n_eq = sum(run.n_ge for run in runs), sum(run.n_eq for run in runs)
-    counts = {
+    counts: dict[str, float] = {
         "encode": 1,
         "run": len(runs),
         "run of >=": sum(run.n_ge > 0 for run in runs),
@@ -82,8 +99,17 @@ def _encode_steps(plan: Plan, op: Encode) -> dict[str, int]:
         "run of codes": sum(bool(run.specials) for run in runs),
         "test word": (n_ge + n_eq) // 32,
     }
-    steps = {f"{name}, {family}": n for name, n in counts.items()}
-    return steps | {f"{scale.cut_type} test, {family.replace(' coded', '')}": n_ge + n_eq}
+    if not plan.options.constant_time:
+        is_one, missing = encode(op, rows), np.isnan(rows).mean(axis=0)
+        counts |= {
+            "1 of >=": is_one[:, op.kind == GE].sum() / len(rows),
+            "1 of ==": is_one[:, op.kind != GE].sum() / len(rows),
+            "missing": sum(missing[run.column] for run in runs),
+            "code met": sum(np.isin(rows[:, run.column], run.specials).mean() for run in runs),
+        }
+    steps = {f"{name}, {family}": float(n) for name, n in counts.items()}
+    kind = f"{scale.cut_type}, {family.replace(' coded', '')}"
+    return steps | {f"test of {kind}": n_ge + n_eq, f"code of {kind}": counts["code"]}
 
 
 def _scale(plan: Plan) -> Scale:
@@ -123,6 +149,15 @@ def _copy_steps(start: int, at: int, n: int) -> Counter[str]:
     return steps
 
 
+def carried_bytes(plan: Plan) -> int:
+    """Return the bytes on the stack of one group of a dense layer, where groups are carried."""
+    sizes = [(op.n_in // op.groups, len(op.thresholds) // op.groups) for _, op in plan.all(Dense)]
+    groups = [op.groups for _, op in plan.all(Dense)]
+    return max(
+        (4 * (n_words(k) + n_words(n)) for (k, n), g in zip(sizes, groups, strict=True)
+         if g > 1 and (k % 32 or n % 32)), default=0)  # fmt: skip
+
+
 def _readout_steps(plan: Plan, op: Readout) -> Counter[str]:
     n_points = len(op.bias)
     steps = Counter({"point": n_points} if n_points <= FEW else {"biases": 1, "bias": n_points})
@@ -150,7 +185,11 @@ def functions(plan: Plan, header: str) -> dict[str, str]:
 
 
 def _kind(name: str, given: str, body: str) -> str:
-    short = [t.replace("_t", "").replace("int", "i").replace("ui", "u") for t in _TYPE.findall(given)]
+    short = [
+        t.replace("_t", "").replace("int", "i").replace("ui", "u") for t in _TYPE.findall(given)
+    ]
+    if name == "encode":
+        del short[1]  # of its table of runs, which makes no difference
     marks = {"regular": "codes", "_is_ge(": "steady", "_key(": "keys", "* 65536": "halves"}
     said = [word for mark, word in marks.items() if mark in body and name == "encode"]
     return " ".join([f"{name}({','.join(short)})", *said])
@@ -165,7 +204,9 @@ def call_steps(plan: Plan, header: str) -> dict[str, float]:
     steps.update(f"call {own}" for own in re.findall(rf"\b{name}_([a-z_]+)\w*\(", body))
     for n, own in re.findall(_LOOP.format(name=name), body):
         few = int(n) <= UNROLLED
-        steps.update({f"loop {own}": 1, f"loop {own}, few": few, f"{own} written out": few * int(n)})
+        steps.update(
+            {f"loop {own}": 1, f"loop {own}, few": few, f"{own} written out": few * int(n)}
+        )
     numbers = [int(n) for n in re.findall(r"(?<![\w.])\d+\b", body)]
     steps.update({"number of two bytes": sum(n > 255 for n in numbers),
                   "address": len(set(re.findall(rf"\b{name}_\w+(?=[,) ])", body))),

@@ -19,11 +19,12 @@ from bimetal.export.places.cortex_m import CORTEX_M
 from bimetal.export.places.linux import LINUX, Linux
 from bimetal.export.places.mcs51 import MCS51, Mcs51
 from bimetal.export.places.riscv import RISCV
-from bimetal.export.rows import rows_for, whole_rows_for
+from bimetal.export.places.run import Run
+from bimetal.export.rows import some_rows
 from bimetal.export.target import Files, Job
 from bimetal.export.tools import require
 
-__all__ = ["CHIPS", "Footprint", "count_each", "footprint"]
+__all__ = ["CHIPS", "Footprint", "count_each", "footprint", "measured"]
 
 Chip = Board | Linux | Avr | Mcs51
 CHIPS: Mapping[str, Chip] = {chip.core: chip for chip in (*LINUX, *CORTEX_M, *RISCV, AVR, MCS51)}
@@ -77,18 +78,7 @@ def footprint(job: Job, files: Files, core: str, optimize: str = "") -> Footprin
     MissingToolError
         When a compiler or simulator is not here.
     """
-    chip = chip_of(core)
-    if isinstance(chip, Linux):
-        raise ExportError(
-            f"'{core}' has no flash to measure; cores that have: "
-            + ", ".join(name for name, c in CHIPS.items() if not isinstance(c, Linux))
-        )
-    require(chip.tools, f"measuring on {core}")
-    with tempfile.TemporaryDirectory(prefix="bimetal-") as name:
-        folder = Path(name)
-        stack = chip.execute(job, files, folder, _some_rows(job), optimize).stack
-        code, tables, ram = chip.sizes(folder)
-    return Footprint(code, tables, ram, stack)
+    return measured(job, files, core, optimize, N_STACK_ROWS)[0]
 
 
 def count_each(
@@ -112,6 +102,27 @@ def count_each(
     return run.steps
 
 
+def measured(
+    job: Job, files: Files, core: str, optimize: str, n_rows: int
+) -> tuple[Footprint, Run]:
+    """Build and run a header once; return what it takes on a bare core, and what the run gave.
+
+    Raises
+    ------
+    ExportError, MissingToolError
+        As `footprint`.
+    """
+    chip = chip_of(core)
+    if isinstance(chip, Linux):
+        raise ExportError(f"'{core}' has no flash to measure; {_with_flash()}")
+    require(chip.tools, f"measuring on {core}")
+    with tempfile.TemporaryDirectory(prefix="bimetal-") as name:
+        folder = Path(name)
+        run = chip.execute(job, files, folder, some_rows(job, n_rows), optimize)
+        code, tables, ram = chip.sizes(folder)
+    return Footprint(code, tables, ram, run.stack), run
+
+
 def chip_of(core: str) -> Chip:
     """Return the simulated chip of a core.
 
@@ -125,8 +136,7 @@ def chip_of(core: str) -> Chip:
     return CHIPS[core]
 
 
-def _some_rows(job: Job) -> NDArray[np.float32]:
-    kind = str(getattr(job.options, "input", "float"))
-    if kind == "float":
-        return rows_for(job.program, N_STACK_ROWS)
-    return whole_rows_for(job.program, N_STACK_ROWS, bits=int(kind.removeprefix("int")))
+def _with_flash() -> str:
+    return "cores that have: " + ", ".join(
+        name for name, chip in CHIPS.items() if not isinstance(chip, Linux)
+    )

@@ -4,6 +4,8 @@ The plugin is ``templates/insn.c``, built here for the QEMU that is here. It cou
 of the built file, so neither start-up nor reading rows nor writing records is in the count.
 """
 
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +33,9 @@ def plugin_words(emulator: Tool, binutils: Binutils, binary: Path) -> list[str]:
         When it does not build.
     """
     folder = binary.parent
-    add(folder, "insn.c")
     version = call([found(emulator), "--version"], folder).decode().split("version ")[1]
     api = 1 if int(version.split(".")[0]) <= LATEST_WITH_1 else 2
-    flags = ["-O2", "-shared", "-fPIC", f"-DPLUGIN_VERSION={api}"]
-    call([found(CC), *flags, "insn.c", "-o", "insn.so"], folder)
+    (folder / "insn.so").write_bytes(_plugin(api))
     has = symbols(binutils, binary)
     rows, points = has["place_rows"], has["place_points"]
     given = {
@@ -48,6 +48,17 @@ def plugin_words(emulator: Tool, binutils: Binutils, binary: Path) -> list[str]:
         "-plugin",
         ",".join(["./insn.so", *(f"{name}={value}" for name, value in given.items())]),
     ]
+
+
+@cache
+def _plugin(api: int) -> bytes:
+    """Build the plugin, once for a process."""
+    flags = ["-O2", "-shared", "-fPIC", f"-DPLUGIN_VERSION={api}"]
+    with tempfile.TemporaryDirectory(prefix="bimetal-") as name:
+        folder = Path(name)
+        add(folder, "insn.c")
+        call([found(CC), *flags, "insn.c", "-o", "insn.so"], folder)
+        return (folder / "insn.so").read_bytes()
 
 
 def read_counts(folder: Path, n_rows: int) -> NDArray[np.int64]:

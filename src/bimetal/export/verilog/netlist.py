@@ -9,15 +9,13 @@ never written.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["ADDER", "ALWAYS", "ONE", "ZERO", "Expr", "Netlist", "Node", "width_of"]
+__all__ = ["ALWAYS", "ONE", "ZERO", "Expr", "Netlist", "Node", "width_of"]
 
 Expr = tuple[str | int, ...]
 """Verilog in pieces: text, and the numbers of the nodes that it reads."""
 
 ALWAYS = -1
 """The cycle of a constant, which holds in all of them."""
-ADDER = 1.5
-"""Levels of look-up tables that one adder of a dozen bits counts as, its way there included."""
 ZERO, ONE = 0, 1
 """The nodes of the constant bits."""
 
@@ -49,7 +47,7 @@ class Node:
         Its single bits stand in one vector of this name, and its words begin with it.
     cycle : int
         The clock edges that its row has passed when it holds; `ALWAYS` of a constant.
-    depth : float
+    depth : int
         Levels of logic since the last register.
     is_register : bool
         Driven at the clock edge.
@@ -57,6 +55,8 @@ class Node:
         Of a word; "" is numbered.
     note : str
         A comment for its line.
+    is_kept : bool
+        Whoever compiles it is asked to leave it as it stands.
     """
 
     expr: Expr
@@ -64,10 +64,11 @@ class Node:
     high: int
     bus: str
     cycle: int
-    depth: float
+    depth: int
     is_register: bool = False
     name: str = ""
     note: str = ""
+    is_kept: bool = False
 
     @property
     def width(self) -> int:
@@ -110,18 +111,21 @@ class Netlist:
         bus: str,
         low: int = 0,
         high: int = 1,
-        cost: float = 1,
+        cost: int = 1,
         name: str = "",
         note: str = "",
+        is_kept: bool = False,
     ) -> int:
         """Return the node of `expr`, which takes `cost` levels of logic, behind registers if need be."""
         if expr in self._known:
             return self._known[expr]
         cycle, depth = self._arrival(part for part in expr if isinstance(part, int))
         if self.levels is not None and depth > 0 and depth + cost > self.levels:
-            cycle, depth = cycle + 1, 0.0
+            cycle, depth = cycle + 1, 0
         aligned = tuple(self.at(p, cycle) if isinstance(p, int) else p for p in expr)
-        node = Node(aligned, low, high, bus, cycle, depth + cost, name=name, note=note)
+        node = Node(
+            aligned, low, high, bus, cycle, depth + cost, name=name, note=note, is_kept=is_kept
+        )
         return self._made(expr, node)
 
     def _made(self, key: Expr, node: Node) -> int:
@@ -130,11 +134,9 @@ class Netlist:
             self.nodes.append(node)
         return self._known[key]
 
-    def _arrival(self, reads: Iterable[int]) -> tuple[int, float]:
+    def _arrival(self, reads: Iterable[int]) -> tuple[int, int]:
         """Return when the last of some nodes holds, and the deepest logic behind it."""
-        return max(
-            ((self.nodes[r].cycle, self.nodes[r].depth) for r in reads), default=(ALWAYS, 0.0)
-        )
+        return max(((self.nodes[r].cycle, self.nodes[r].depth) for r in reads), default=(ALWAYS, 0))
 
     def register(self, node: int) -> int:
         """Return a signal one cycle later; a constant is itself."""

@@ -22,8 +22,8 @@ class Options:
         A column of the row: "float32", or "int2" to "int32": a signed whole number of so many bits,
         of which the most negative means missing.
     levels : int
-        1 to 16, for `full`: levels of look-up tables between two registers; an adder counts as one
-        and a half. One level is the fastest clock, two or three are the shortest way through.
+        1 to 16, for `full`: look-up tables and adders in a row between two registers. One is the
+        fastest clock, two the shortest way through.
     lut : {"6", "4"}
         Inputs of the look-up tables of the chip in mind; it shapes the sums and changes no answer.
     reset : bool

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bimetal.export.verilog.logic import opposite_of, table
-from bimetal.export.verilog.netlist import ADDER, ONE, ZERO, Expr, Netlist, width_of
+from bimetal.export.verilog.netlist import ONE, ZERO, Expr, Netlist, width_of
 
 __all__ = ["collected", "extended", "weighted_sum"]
 
@@ -44,7 +44,9 @@ def weighted_sum(
 
     `chunk` bits at a time go through tables that give their share of the sum; then the shares are
     added. Bits of one cycle and weights of one size go together, which keeps the shares narrow. With
-    `is_shared`, shares that are opposites have their tables in common.
+    `is_shared`, shares that are opposites have their tables in common: so are the many short counts of
+    neurons, which go into one sum without a clock between them. The few long sums of a readout are
+    trees of adders that are kept apart, as merging them costs yosys twice the logic and more levels.
     """
     bits = sorted(weights, key=lambda bit: (net.nodes[bit].cycle, abs(weights[bit])))
     groups = [bits[i : i + chunk] for i in range(0, len(bits), chunk)] or [[]]
@@ -55,7 +57,8 @@ def weighted_sum(
         _share(net, group, [weights[bit] for bit in group], offset, bus, is_shared)
         for group, offset in zip(groups, offsets, strict=True)
     ]
-    return _tree(net, shares, bus) if net.levels is not None else _flat(net, shares, bus)
+    is_flat = is_shared and net.levels is None
+    return _flat(net, shares, bus) if is_flat else _tree(net, shares, bus)
 
 
 def _share(
@@ -83,13 +86,13 @@ def _number(net: Netlist, value: int) -> int:
     return net.add(f"{width}'d{value & ((1 << width) - 1)}", bus="k", low=value, high=value, cost=0)
 
 
-def _flat(net: Netlist, words: Sequence[int], bus: str) -> int:
+def _flat(net: Netlist, words: Sequence[int], bus: str, is_kept: bool = False) -> int:
     """Return one sum of all words: who compiles it picks the adders."""
     if len(words) == 1:
         return words[0]
     low, high = _range(net, words)
     parts = [extended(net, word, width_of(low, high)) for word in words]
-    return net.add(*_balanced(parts), bus=bus, low=low, high=high, cost=ADDER)
+    return net.add(*_balanced(parts), bus=bus, low=low, high=high, is_kept=is_kept)
 
 
 def _balanced(parts: Sequence[Expr]) -> Expr:
@@ -111,11 +114,11 @@ def _tree(net: Netlist, words: Sequence[int], bus: str) -> int:
     heapq.heapify(waiting)
     while len(waiting) > 1:
         pair = [heapq.heappop(waiting)[-1] for _ in range(2)]
-        heapq.heappush(waiting, _rank(net, _flat(net, pair, bus)))
+        heapq.heappush(waiting, _rank(net, _flat(net, pair, bus, is_kept=net.levels != 1)))
     return waiting[0][-1]
 
 
-def _rank(net: Netlist, word: int) -> tuple[int, float, int, int]:
+def _rank(net: Netlist, word: int) -> tuple[int, int, int, int]:
     node = net.nodes[word]
     return node.cycle, node.depth, node.width, word
 

@@ -14,7 +14,7 @@ from bimetal.export.c.classify import cut_of, largest_points_win
 from bimetal.export.form import link_of
 from bimetal.export.verilog import logic
 from bimetal.export.verilog.compare import at_least
-from bimetal.export.verilog.netlist import ADDER, Netlist, width_of
+from bimetal.export.verilog.netlist import Netlist, width_of
 from bimetal.export.verilog.sums import extended
 from bimetal.program import Program
 
@@ -63,7 +63,7 @@ def _is_less(net: Netlist, one: int, other: int, width: int) -> int:
     """Return the sign of a difference: adders have it at hand, where a comparison takes logic of its own."""
     left, right = (extended(net, word, width + 1) for word in (one, other))
     most = 1 << width
-    difference = net.add(*left, " - ", *right, bus=BUS, low=-most, high=most - 1, cost=ADDER)
+    difference = net.add(*left, " - ", *right, bus=BUS, low=-most, high=most - 1)
     return net.add(difference, f"[{width}]", bus=BUS, cost=0)
 
 

@@ -8,7 +8,7 @@ module NAME_pins (
 );
     reg [N_ROW_BITS-1:0] serial, row;
     reg [N_ANSWER_BITS-1:0] caught, leaving;
-    reg valid_in, take;
+    reg load, valid_in, take;
     wire rst = 1'b0;
     wire valid_out;
     wire [N_ANSWER_BITS-1:0] answer;
@@ -17,8 +17,9 @@ module NAME_pins (
 
     always @(posedge clk) begin
         serial <= {serial, data};
-        row <= serial;
-        valid_in <= enter;
+        load <= enter;
+        if (load) row <= serial;
+        valid_in <= load;
         caught <= answer;
         take <= valid_out;
         leaving <= take ? caught : {leaving, 1'b0};
