@@ -1,7 +1,7 @@
 """``bimetal size``: what it predicts is held against what a compiler makes and an emulator counts.
 
-The bounds: flash within 2 % or 16 bytes, instructions within 3 % or 30, the stack never above what is
-told. (Small nets are all calls, whose cost depends on what the compiler keeps in which register.)
+The bounds: flash within 2 % or 20 bytes, instructions within 3 % or 30 (5 % with special codes), the
+stack never above what is told. (Small nets are all calls, whose cost depends on what the compiler keeps in which register.)
 """
 
 import json
@@ -26,8 +26,8 @@ from bimetal.program import Program
 
 GOLDEN = Path(__file__).parent / "golden"
 CORES = ("cortex-m0", "cortex-m4", "rv32imc")
-FLASH, FEW_BYTES = 0.02, 16
-INSTRUCTIONS, FEW = 0.03, 30
+FLASH, FEW_BYTES = 0.02, 20
+INSTRUCTIONS, WITH_CODES, FEW = 0.03, 0.05, 30
 NONE = np.zeros(0, np.int32), np.zeros(0, np.float32)
 
 
@@ -101,11 +101,11 @@ def both(program: Program, core: str, optimize: str, **options: Any) -> tuple[An
     return told, built
 
 
-def hold(told: Any, built: Any) -> None:
+def hold(told: Any, built: Any, within: float = INSTRUCTIONS) -> None:
     assert told.constants == built.constants and told.ram == built.ram
     assert abs(told.flash - built.flash) <= max(FEW_BYTES, FLASH * built.flash), (told, built)
     off = abs(told.instructions - built.instructions)
-    assert off <= max(FEW, INSTRUCTIONS * built.instructions), (told, built)
+    assert off <= max(FEW, within * built.instructions), (told, built)
     assert built.stack <= told.stack, (told, built)
 
 
@@ -113,7 +113,8 @@ def hold(told: Any, built: Any) -> None:
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("shape", shapes())
 def test_a_prediction_holds_for_what_is_built(shape: str, core: str, optimize: str) -> None:
-    hold(*both(shapes()[shape], core, optimize))
+    within = WITH_CODES if "codes" in shape else INSTRUCTIONS
+    hold(*both(shapes()[shape], core, optimize), within)
 
 
 @pytest.mark.parametrize("core", CORES)

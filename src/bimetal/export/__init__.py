@@ -171,9 +171,9 @@ def size(
 ) -> Size:
     """Tell what a Program needs on a chip, before anything is built, or from a build.
 
-    Predictions are for GCC 12, and of its builds they are within 2 % for flash and within 3 % for
-    instructions; `bimetal.export.footprint.Size` tells of what. A header in which nothing but a
-    few dozen numbers is left may be off by 16 bytes and by 30 instructions.
+    Predictions are for GCC 12. Flash is within 2 % of what it builds, or 20 bytes where that is more;
+    instructions are within 3 % or 30, but within 5 % where columns have special codes. A form that
+    was never measured gives None.
 
     Parameters
     ----------
