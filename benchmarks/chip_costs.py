@@ -34,6 +34,7 @@ from bimetal.export.c.steps import (
 )
 from bimetal.export.c.writer import header
 from bimetal.export.footprint import N_ROWS
+from bimetal.export.places.board import Board
 from bimetal.export.places.elf import symbols
 from bimetal.export.places.measure import chip_of
 from bimetal.export.rows import some_rows
@@ -190,6 +191,7 @@ def measured(core: str, optimize: str, n: int, kept: Path | None) -> Iterator[Fo
 def _built(job: Job, optimize: str) -> dict[str, Any]:
     """Build and run a net; return instructions of each row, bytes of code and stack, all symbols."""
     chip, files = chip_of(job.options.core), TARGETS["c"].write(job)
+    assert isinstance(chip, Board)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = chip.execute(job, files, folder, some_rows(job, N_ROWS), optimize)

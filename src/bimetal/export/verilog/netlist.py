@@ -55,8 +55,6 @@ class Node:
         Of a word; "" is numbered.
     note : str
         A comment for its line.
-    is_kept : bool
-        Whoever compiles it is asked to leave it as it stands.
     """
 
     expr: Expr
@@ -68,7 +66,6 @@ class Node:
     is_register: bool = False
     name: str = ""
     note: str = ""
-    is_kept: bool = False
 
     @property
     def width(self) -> int:
@@ -114,7 +111,6 @@ class Netlist:
         cost: int = 1,
         name: str = "",
         note: str = "",
-        is_kept: bool = False,
     ) -> int:
         """Return the node of `expr`, which takes `cost` levels of logic, behind registers if need be."""
         if expr in self._known:
@@ -123,9 +119,7 @@ class Netlist:
         if self.levels is not None and depth > 0 and depth + cost > self.levels:
             cycle, depth = cycle + 1, 0
         aligned = tuple(self.at(p, cycle) if isinstance(p, int) else p for p in expr)
-        node = Node(
-            aligned, low, high, bus, cycle, depth + cost, name=name, note=note, is_kept=is_kept
-        )
+        node = Node(aligned, low, high, bus, cycle, depth + cost, name=name, note=note)
         return self._made(expr, node)
 
     def _made(self, key: Expr, node: Node) -> int:

@@ -45,8 +45,7 @@ def weighted_sum(
     `chunk` bits at a time go through tables that give their share of the sum; then the shares are
     added. Bits of one cycle and weights of one size go together, which keeps the shares narrow. With
     `is_shared`, shares that are opposites have their tables in common: so are the many short counts of
-    neurons, which go into one sum without a clock between them. The few long sums of a readout are
-    trees of adders that are kept apart, as merging them costs yosys twice the logic and more levels.
+    neurons, which are one sum each where no clock comes between.
     """
     bits = sorted(weights, key=lambda bit: (net.nodes[bit].cycle, abs(weights[bit])))
     groups = [bits[i : i + chunk] for i in range(0, len(bits), chunk)] or [[]]
@@ -86,13 +85,13 @@ def _number(net: Netlist, value: int) -> int:
     return net.add(f"{width}'d{value & ((1 << width) - 1)}", bus="k", low=value, high=value, cost=0)
 
 
-def _flat(net: Netlist, words: Sequence[int], bus: str, is_kept: bool = False) -> int:
+def _flat(net: Netlist, words: Sequence[int], bus: str) -> int:
     """Return one sum of all words: who compiles it picks the adders."""
     if len(words) == 1:
         return words[0]
     low, high = _range(net, words)
     parts = [extended(net, word, width_of(low, high)) for word in words]
-    return net.add(*_balanced(parts), bus=bus, low=low, high=high, is_kept=is_kept)
+    return net.add(*_balanced(parts), bus=bus, low=low, high=high)
 
 
 def _balanced(parts: Sequence[Expr]) -> Expr:
@@ -114,7 +113,7 @@ def _tree(net: Netlist, words: Sequence[int], bus: str) -> int:
     heapq.heapify(waiting)
     while len(waiting) > 1:
         pair = [heapq.heappop(waiting)[-1] for _ in range(2)]
-        heapq.heappush(waiting, _rank(net, _flat(net, pair, bus, is_kept=net.levels != 1)))
+        heapq.heappush(waiting, _rank(net, _flat(net, pair, bus)))
     return waiting[0][-1]
 
 

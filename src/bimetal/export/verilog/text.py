@@ -193,8 +193,7 @@ def _section(job: Job, names: _Names, bus: str, members: list[int]) -> str:
             lines.append(_wrapped(f"wire [{node.width - 1}:0] {name} = {names.text(node.expr)};"))
             continue
         is_word = node.width > 1 or bus in _WIRES
-        kept = "(* keep *) " if node.is_kept else ""
-        lines += [f"    {kept}reg [{node.width - 1}:0] {name};"] if is_word else []
+        lines += [f"    reg [{node.width - 1}:0] {name};"] if is_word else []
         if not node.is_register:
             note = f"  // {node.note}" if node.note else ""
             logic.append(_wrapped(f"{name} = {names.text(node.expr)};") + note)
