@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bimetal import reference
+from bimetal import export, reference
 from bimetal.format import load
 from bimetal.runtime import Engine, isas
 
@@ -30,6 +30,8 @@ def main() -> None:
     cli = Path(sys.executable).with_name("bimetal")
     done = subprocess.run([cli, "inspect", model, "--json"], capture_output=True, check=True)
     assert program.id.encode() in done.stdout, "the command line does not show the id"
+    size = export.size(program, "cortex-m0")
+    assert size.flash and export.verify(program, "sqlite", vectors=50).is_exact
     print(f"{len(program.golden_x)} golden rows, equal bit for bit on {', '.join(isas())}")
 
 
