@@ -19,7 +19,7 @@ __all__ = ["dense_net", "fpga", "lut_net"]
 
 N_COLUMNS, FAN_IN, N_CLASSES = 8, 6, 3
 LUT_WIDTHS = (256, 256, 96)
-WAYS = (("layer", 1), ("full", 2), ("full", 3))
+WAYS = (("layer", 1), ("full", 2))
 GOAL_NS = 30
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "instance",
     "row_bits",
     "row_lines",
+    "script",
     "sums_of",
     "template",
 ]
@@ -45,7 +46,7 @@ def bench_files(job: Job, design: Design) -> dict[str, bytes]:
         "_tb.v": _bench(job, design).encode(),
         "_rows.hex": row_lines(job.options.input, rows).encode(),
         "_points.hex": _answer_lines(job, design, rows).encode(),
-        "_synth.ys": _script(job).encode(),
+        "_synth.ys": (script(job.name, f"{job.stem}.v", "synth_ecp5") + "stat\n").encode(),
     }
 
 
@@ -169,10 +170,7 @@ def sums_of(bits: NDArray[np.uint8], design: Design) -> tuple[NDArray[np.int32],
     return (parts @ places).astype(np.int32), best.astype(np.int32)
 
 
-def _script(job: Job) -> str:
-    stem = c_string(f"{job.stem}.v")
-    return (
-        f"# yosys {job.stem.encode('ascii', 'replace').decode()!r:.80}: look-up tables and registers, "
-        "for a first look. Other chips: synth_ice40, synth_xilinx.\n"
-        f"read_verilog {stem}\nsynth_ecp5 -top {job.name}\nstat\n"
-    )
+def script(name: str, file: str, synth: str) -> str:
+    """Return a script for yosys that maps the module of `file` with `synth`."""
+    words = {"NAME": name, "MODULE_FILE": c_string(file), "SYNTH": synth}
+    return template("synth.ys", words | {"MAP_VERILOG": template("map.v", {}).rstrip()})

@@ -187,23 +187,15 @@ def _write(job: Job, chip: _Chip, folder: Path) -> None:
     }
     (folder / "net.v").write_text(module_text(job, made), encoding="ascii")
     (folder / "pins.v").write_text(bench.template("pins.v", words), encoding="ascii")
-    (folder / "table.v").write_text(bench.template("table.v", {}), encoding="ascii")
     (folder / "map.ys").write_text(_script(job.name, chip), encoding="ascii")
 
 
 def _script(name: str, chip: _Chip) -> str:
     """Map the module and count its cells; then map the pins around it, which changes none of them."""
-    lines = [
-        "read_verilog net.v",
-        f"hierarchy -top {name}",
-        "proc",
-        "techmap -map table.v",
-        "opt_expr",
-    ]
-    lines += [f"{chip.synth} -top {name}", "tee -q -o area.json stat -json"]
+    lines = [bench.script(name, "net.v", chip.synth), "tee -q -o area.json stat -json\n"]
     if chip.place:
-        lines += ["read_verilog pins.v", f"{chip.synth} -top {name}_pins -json pins.json"]
-    return "".join(f"{line}\n" for line in lines)
+        lines.append(f"read_verilog pins.v\n{chip.synth} -top {name}_pins -json pins.json\n")
+    return "".join(lines)
 
 
 def _weight(kind: str, luts: Mapping[str, int]) -> int:
