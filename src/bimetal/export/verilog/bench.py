@@ -3,6 +3,7 @@
 A row or an answer in a hexadecimal file is one number, its first column or sum in the lowest bits.
 """
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
@@ -32,11 +33,12 @@ __all__ = [
 
 
 def template(name: str, words: dict[str, str]) -> str:
-    """Return a template of this package with its words in capitals replaced, the longest first."""
+    """Return a template of this package with its words replaced, all at once: what is put in is not read."""
     text = files("bimetal.export.verilog").joinpath("templates", name).read_text(encoding="utf-8")
-    for word in sorted(words, key=len, reverse=True):
-        text = text.replace(word, words[word])
-    return text
+    if not words:
+        return text
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), lambda m: words[m[0]], text)
 
 
 def bench_files(job: Job, design: Design) -> dict[str, bytes]:
