@@ -461,7 +461,9 @@ def test_hostile_names_stay_in_comments(pipeline: str, tmp_path: Path) -> None:
     assert not re.search(r"DROP|script|u2028", code)
 
 
-@pytest.mark.parametrize("name", ["row", "points", "clk", "valid", "x", "v2", "dut", "t_0", "c0"])
+@pytest.mark.parametrize(
+    "name", ["row", "points", "clk", "valid", "x", "v2", "NAME", "N_ROWS", "ROWS_HEX"]
+)
 def test_a_module_may_be_called_as_its_parts_are(name: str, tmp_path: Path) -> None:
     need(ICARUS)
     job = job_of(tiny_program(), name)
