@@ -19,7 +19,7 @@ __all__ = ["dense_net", "fpga", "lut_net"]
 
 N_COLUMNS, FAN_IN, N_CLASSES = 8, 6, 3
 LUT_WIDTHS = (256, 256, 96)
-WAYS = (("layer", 1), ("full", 2))
+WAYS = (("full", 3), ("full", 4))
 GOAL_NS = 30
 
 
@@ -61,7 +61,8 @@ def _ended(ops: list[object], weights: np.ndarray) -> Program:
     n, no = len(ops), (np.zeros(0, np.int32), np.zeros(0, np.float32))
     ops = [*ops, Readout((n,), weights, np.zeros(N_CLASSES, np.int32))]
     ops.append(Link(n + 1, "identity", np.ones(N_CLASSES), np.zeros(N_CLASSES), *no))
-    return Program(tuple(Column(f"x{i}") for i in range(N_COLUMNS)), tuple(ops))
+    columns = tuple(Column(f"x{i}") for i in range(N_COLUMNS))
+    return Program(columns, tuple(ops), ("down", "flat", "up"))  # with classes it names the largest
 
 
 def fpga(quick: bool) -> list[Row]:

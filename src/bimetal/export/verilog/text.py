@@ -16,6 +16,7 @@ from bimetal.export.verilog.layers import Design
 from bimetal.export.verilog.logic import opposite_of
 from bimetal.export.verilog.netlist import ALWAYS, ONE, ZERO, Expr, Node
 from bimetal.export.verilog.sums import extended
+from bimetal.export.verilog.winner import MOST_CLASSES
 
 __all__ = ["module_text", "port_list"]
 
@@ -141,7 +142,10 @@ def _column(kind: str) -> str:
 
 def _about_class(job: Job, design: Design) -> list[str]:
     if not design.class_bits:
-        return ["No class_index: the largest points are not proved to be the largest answer."]
+        return [
+            f"No class_index: there are no classes, more than {MOST_CLASSES}, or it is not proved that the "
+            "largest points make the largest answer."
+        ]
     labels = ", ".join(f"{i} {comment(str(c), 40)}" for i, c in enumerate(job.program.classes))
     return [f"class_index is that of the largest answer, the lowest among equals. {labels}".strip()]
 
