@@ -14,6 +14,7 @@ namespace bimetal {
 
 void bind_net(nanobind::module_& module);
 void bind_stream(nanobind::module_& module);
+void bind_explain(nanobind::module_& module);
 
 namespace bind {
 

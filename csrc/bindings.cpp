@@ -76,4 +76,5 @@ NB_MODULE(_engine, m) {
             "input"_a, "kind"_a, "scale"_a, "offset"_a, "knots"_a, "values"_a);
     bimetal::bind_net(m);
     bimetal::bind_stream(m);
+    bimetal::bind_explain(m);
 }

@@ -236,5 +236,6 @@ int main(int argc, char** argv) {
     n_wrong += test_net_kernels(n_programs, argc > 2 ? argv[2] : nullptr);
     n_wrong += test_net_tiles(n_programs);
     n_wrong += test_row_threshold(100L * n_programs);
+    n_wrong += test_explain(n_programs);
     return n_wrong != 0;
 }

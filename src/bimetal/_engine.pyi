@@ -133,3 +133,49 @@ class Stream:
     def update_into(
         self,
     ) -> Callable[[NDArray[Any], NDArray[np.float32], NDArray[np.float32]], None]: ...
+
+class ExplainCore:
+    def __init__(self, isa: str, n_columns: int, n_players: int) -> None: ...
+    def encode(
+        self,
+        column: NDArray[np.uint16],
+        kind: NDArray[np.uint8],
+        value: NDArray[np.float32],
+        special_column: NDArray[np.uint16],
+        special_value: NDArray[np.float32],
+    ) -> None: ...
+    def bits(
+        self,
+        start: NDArray[np.int64],
+        points: int,
+        player: NDArray[np.uint32],
+        numerator: NDArray[np.int64],
+        bit_points: NDArray[np.int64],
+    ) -> None: ...
+    def terms(self, starts: NDArray[np.uint32], literals: NDArray[np.uint32]) -> None: ...
+    def tabulated(
+        self,
+        terms: NDArray[np.uint32],
+        players: NDArray[np.uint32],
+        points: NDArray[np.int32],
+        scale: int,
+        table: NDArray[np.int32],
+    ) -> None: ...
+    def walked(
+        self,
+        terms: NDArray[np.uint32],
+        players: NDArray[np.uint32],
+        points: NDArray[np.int32],
+        scale: int,
+        starts: NDArray[np.uint32],
+        cases: NDArray[np.uint64],
+        times: NDArray[np.int64],
+        up: NDArray[np.int64],
+        down: NDArray[np.int64],
+    ) -> None: ...
+    def run(
+        self, rows: NDArray[np.float32], numerators: NDArray[np.int64], points: NDArray[np.int64]
+    ) -> None: ...
+    def run_bits(
+        self, bits: NDArray[np.uint8], numerators: NDArray[np.int64], points: NDArray[np.int64]
+    ) -> None: ...

@@ -33,9 +33,11 @@ from bimetal.ops import (
 )
 from bimetal.program import Program
 
-__all__ = ["build"]
+__all__ = ["ExplainCore", "build", "isas"]
 
 NativeCore = _engine.Core | _engine.NetCore
+ExplainCore = _engine.ExplainCore
+isas = _engine.isas
 
 
 def build(

@@ -12,11 +12,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
+    _check_y,
+    check_consistent_length,
     check_is_fitted,
     check_random_state,
+    column_or_1d,
     validate_data,
 )
 from threadpoolctl import threadpool_limits
@@ -35,7 +39,7 @@ from bimetal.nn import surrogate
 from bimetal.program import Program
 from bimetal.runtime import Engine
 
-__all__ = ["BinaryEstimator", "FitReport", "RowsTable"]
+__all__ = ["BinaryEstimator", "FitReport", "RowsTable", "TableEstimator", "one_thread", "timer"]
 
 HEADER_BYTES = 5_120
 """Room for a header without the columns: operations, offsets of arrays, provenance."""
@@ -93,47 +97,11 @@ class RowsTable:
         return levels_of(evaluate(encoder.op_, self.training.rows[rows]), encoder.op_)
 
 
-class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
-    """Parameters and steps common to `BinaryClassifier` and `BinaryRegressor`."""
+class TableEstimator(BaseEstimator):  # type: ignore[misc]
+    """What every estimator of tables does: check, read, and answer through its engine."""
 
-    def __init__(
-        self,
-        *,
-        encoder: Encoder | None = None,
-        linear: bool = True,
-        max_rules: int = 4_000,
-        max_bytes: int = 65_536,
-        hidden: Sequence[int] = (32, 32),
-        n_members: int = 8,
-        teacher: Any = "auto",
-        distil: float = 0.7,
-        surrogate: str = "clipped",
-        dropout: float = 0.1,
-        max_epochs: int = 40,
-        batch_size: int = 512,
-        learning_rate: float = 5e-3,
-        patience: int = 8,
-        n_folds: int = 5,
-        random_state: int | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.encoder = encoder
-        self.linear = linear
-        self.max_rules = max_rules
-        self.max_bytes = max_bytes
-        self.hidden = hidden
-        self.n_members = n_members
-        self.teacher = teacher
-        self.distil = distil
-        self.surrogate = surrogate
-        self.dropout = dropout
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.patience = patience
-        self.n_folds = n_folds
-        self.random_state = random_state
-        self.verbose = verbose
+    encoder: Encoder | None
+    engine_: Engine
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -174,6 +142,66 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
         if len(table.training.rows) < 2:
             raise DataError("at least two rows (of weight above 0) are needed, got one sample")
         return table
+
+    def _check_labels(self, X: Any, y: Any) -> NDArray[Any]:
+        if y is None:
+            raise DataError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        try:
+            y = column_or_1d(_check_y(y, multi_output=False, y_numeric=False), warn=True)
+            check_consistent_length(X, y)
+            check_classification_targets(y)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+        return np.asarray(y)
+
+    def _answers(self, X: Any) -> NDArray[np.float32]:
+        check_is_fitted(self)
+        return self.engine_.predict_proba(self._check_table(X, is_fit=False))
+
+
+class BinaryEstimator(TableEstimator):
+    """Parameters and steps common to `BinaryClassifier` and `BinaryRegressor`."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder | None = None,
+        linear: bool = True,
+        max_rules: int = 4_000,
+        max_bytes: int = 65_536,
+        hidden: Sequence[int] = (32, 32),
+        n_members: int = 8,
+        teacher: Any = "auto",
+        distil: float = 0.7,
+        surrogate: str = "clipped",
+        dropout: float = 0.1,
+        max_epochs: int = 40,
+        batch_size: int = 512,
+        learning_rate: float = 5e-3,
+        patience: int = 8,
+        n_folds: int = 5,
+        random_state: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.encoder = encoder
+        self.linear = linear
+        self.max_rules = max_rules
+        self.max_bytes = max_bytes
+        self.hidden = hidden
+        self.n_members = n_members
+        self.teacher = teacher
+        self.distil = distil
+        self.surrogate = surrogate
+        self.dropout = dropout
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.n_folds = n_folds
+        self.random_state = random_state
+        self.verbose = verbose
 
     def _recipe(self, training: Training, has_teacher: bool) -> Recipe:
         n_rows = len(training.rows)
@@ -265,10 +293,6 @@ class BinaryEstimator(BaseEstimator):  # type: ignore[misc]
             "losses": fitted.losses,
             "choices": fitted.choices,
         }
-
-    def _answers(self, X: Any) -> NDArray[np.float32]:
-        check_is_fitted(self)
-        return self.engine_.predict_proba(self._check_table(X, is_fit=False))
 
 
 def _other_bytes(training: Training) -> int:

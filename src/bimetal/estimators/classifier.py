@@ -7,8 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_y, check_consistent_length, column_or_1d
 
 from bimetal.encoders import Encoder
 from bimetal.errors import DataError
@@ -210,19 +208,6 @@ class BinaryClassifier(ClassifierMixin, Incremental):  # type: ignore[misc]
         """Return the logarithms of `predict_proba`."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
-
-    def _check_labels(self, X: Any, y: Any) -> NDArray[Any]:
-        if y is None:
-            raise DataError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
-        try:
-            y = column_or_1d(_check_y(y, multi_output=False, y_numeric=False), warn=True)
-            check_consistent_length(X, y)
-            check_classification_targets(y)
-        except ValueError as error:
-            raise DataError(str(error)) from error
-        return np.asarray(y)
 
     def _weights(self, y: NDArray[Any], sample_weight: Any) -> NDArray[np.float64] | None:
         if self.class_weight is None:

@@ -12,7 +12,7 @@ from bimetal.estimators.parts import Bits, Part
 from bimetal.estimators.tasks import Floats
 from bimetal.nn import History
 
-__all__ = ["Candidates", "Fitted", "Progress", "Recipe", "Rows", "Table"]
+__all__ = ["Candidates", "Fitted", "Progress", "Recipe", "Rows", "Table", "is_level"]
 
 Rows = NDArray[np.intp]
 Progress = Callable[[str, float], None]
@@ -72,13 +72,14 @@ class Candidates:
         each = [losses(scores[rows], rows) for scores in self.scores]
         share = weight[rows] / weight[rows].sum()
         least = min(each, key=lambda loss: float(share @ loss))
-        return next(i for i, loss in enumerate(each) if _is_level(loss - least, share))
+        return next(i for i, loss in enumerate(each) if is_level(loss - least, share))
 
     def length(self, i: int) -> int:
         """Return how long way `i` learned, the mean over folds."""
         return max(1, round(float(np.mean(self.lengths[i]))))
 
 
-def _is_level(excess: Floats, share: Floats) -> bool:
+def is_level(excess: Floats, share: Floats, errors: float = 1.0) -> bool:
+    """Tell whether a mean difference of losses is at most so many standard errors above 0."""
     mean = float(share @ excess)
-    return mean <= float(np.sqrt(share**2 @ (excess - mean) ** 2))
+    return mean <= errors * float(np.sqrt(share**2 @ (excess - mean) ** 2))

@@ -26,8 +26,12 @@ def linear_path(
     weight: Floats,
     task: Task,
     penalties: Sequence[float] = PENALTIES,
+    signs: NDArray[np.int8] | None = None,
 ) -> list[Floats]:
     """Fit a linear model for each penalty.
+
+    `signs`, for two classes: int8 (n_bits,), 1 where a weight must not be below 0, −1 where not
+    above, 0 where it is free.
 
     Returns
     -------
@@ -36,6 +40,10 @@ def linear_path(
         fitted one against the rest.
     """
     x = np.hstack([bits.astype(np.float32), np.ones((len(bits), 1), np.float32)])
+    if signs is not None and signs.any():
+        assert task.kind == "binary"
+        held = np.r_[signs, 0].astype(np.int8)
+        return [w[None] for w in _projected(x, targets[:, 0], weight, penalties, held)]
     solve = _ridge if task.kind == "regression" else _newton
     outputs = [solve(x, targets[:, c], weight, penalties) for c in range(task.n_outputs)]
     return [np.stack(coefficients) for coefficients in zip(*outputs, strict=True)]
@@ -112,3 +120,56 @@ def _newton(x: Floats, y: Floats, weight: Floats, penalties: Sequence[float]) ->
                 break
         path.append(w.copy())
     return path
+
+
+def _projected(
+    x: Floats, y: Floats, weight: Floats, penalties: Sequence[float], signs: NDArray[np.int8]
+) -> list[Floats]:
+    """Newton's method under signs: what a bound holds back stands still, the rest takes the step.
+
+    Bertsekas, "Projected Newton methods for optimization problems with simple constraints" (1982).
+    """
+    w: Floats = np.zeros(x.shape[1])
+    path: list[Floats] = []
+    for strength in penalties:
+        penalty = _penalty(x.shape[1], strength)
+        for _ in range(50):
+            z = x @ w
+            p = expit(z)
+            gradient = x.T.astype(np.float64) @ (weight * (p - y)) + penalty * w
+            free = ~((w == 0) & (signs * gradient > 0))
+            curvature = weight * np.maximum(p * (1 - p), 1e-4)
+            gram = _gram(x[:, free], curvature)
+            step = np.zeros_like(w)
+            step[free] = _step(gram, penalty[free], gradient[free])
+            w, moved = _backtracked(x, y, weight, penalty, signs, w, step, gradient)
+            if moved < 1e-3:
+                break
+        path.append(w.copy())
+    return path
+
+
+def _backtracked(
+    x: Floats,
+    y: Floats,
+    weight: Floats,
+    penalty: Floats,
+    signs: NDArray[np.int8],
+    w: Floats,
+    step: Floats,
+    gradient: Floats,
+) -> tuple[Floats, float]:
+    """Shorten a step until the penalised loss falls; return where it led and how far."""
+
+    def loss(v: Floats) -> float:
+        z = x @ v
+        return float(weight @ (np.logaddexp(0, z) - y * z) + penalty @ (v * v) / 2)
+
+    before, share = loss(w), 1.0
+    while share > 1e-6:
+        there = w - share * step
+        there = np.where(signs * there < 0, 0.0, there)
+        if loss(there) <= before + 1e-4 * float(gradient @ (there - w)):
+            return there, float(np.abs(there - w).max())
+        share /= 2
+    return w, 0.0

@@ -6,7 +6,7 @@ trees this way; He et al. 2014 feed the leaves to a linear model). LightGBM grow
 encoder's levels, so nothing is lost on the way to bits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("lightgbm", "train", "growing rules and teachers") from error
 
-__all__ = ["GROWTHS", "grow", "n_rules", "rules_part", "tree_scores"]
+__all__ = ["GROWTHS", "grow", "leaves_of", "n_rules", "rules_part", "tree_scores"]
 
 
 def _growth(
@@ -63,8 +63,14 @@ def grow(
     max_trees: int,
     seed: int,
     valid: tuple[Bits, Floats, Floats] | None = None,
+    *,
+    start: tuple[Floats, Floats | None] | None = None,
+    signs: Sequence[int] | None = None,
 ) -> lightgbm.Booster:
     """Boost trees on levels; with `valid` (data, targets, weight), stop when it gets no better.
+
+    `start` are scores to begin from, of the rows and of those in `valid`; `signs` say for each
+    feature whether the score must not fall (1) or not rise (−1) with it, or is free (0).
 
     Where enough rows are held out, two classes stop on the ranking (AUC): trees go on to rank better
     long after they became too sure of themselves, and stacking puts their scale right.
@@ -85,14 +91,26 @@ def grow(
     }
     if task.kind == "multiclass":
         params["num_class"] = task.n_outputs
-    train = lightgbm.Dataset(data.levels, _labels(task, targets), weight=weight)
+    if signs is not None and any(signs):
+        params |= {
+            "monotone_constraints": list(signs),
+            "monotone_constraints_method": "intermediate",
+        }
+    begin, begin_valid = start or (None, None)
+    train = lightgbm.Dataset(data.levels, _labels(task, targets), weight=weight, init_score=begin)
     if valid is None:
         return lightgbm.train(params, train, max_trees)
     vdata, vtargets, vweight = valid
     if task.kind == "binary" and len(vtargets) >= ENOUGH_TO_RANK:
         params["metric"] = "auc"
         vtargets = (vtargets > 0.5).astype(np.float64)
-    vset = lightgbm.Dataset(vdata.levels, _labels(task, vtargets), weight=vweight, reference=train)
+    vset = lightgbm.Dataset(
+        vdata.levels,
+        _labels(task, vtargets),
+        weight=vweight,
+        reference=train,
+        init_score=begin_valid,
+    )
     stop = lightgbm.early_stopping(40, verbose=False)
     return lightgbm.train(params, train, max_trees, valid_sets=[vset], callbacks=[stop])
 
@@ -124,13 +142,9 @@ def rules_part(
     literal is the encoder's own bit and goes to `direct`. Equal paths of several trees are merged.
     """
     n_outputs, n_bits = task.n_outputs, data.bits.shape[1]
-    place = {bit: (f, at) for f, bits in enumerate(data.features) for at, bit in enumerate(bits)}
     bias, direct = np.zeros(n_outputs), np.zeros((n_outputs, n_bits))
     readout: dict[tuple[int, ...], Floats] = {}
-    for i, tree in enumerate(booster.dump_model(num_iteration=n_trees)["tree_info"]):
-        leaves = [
-            (_tidy(path, place), value) for path, value in _paths(tree["tree_structure"], data)
-        ]
+    for i, leaves in enumerate(leaves_of(booster, data, n_trees)):
         free = max(range(len(leaves)), key=lambda k: len(leaves[k][0]))
         base, c = leaves[free][1], i % n_outputs
         bias[c] += base
@@ -149,6 +163,18 @@ def rules_part(
         np.array([len(path) for path in rules], np.uint8),
     )
     return Part("rules", (op,), direct, np.stack([readout[p] for p in rules], axis=1), bias)
+
+
+def leaves_of(
+    booster: lightgbm.Booster, data: Bits, n_trees: int | None = None
+) -> list[list[tuple[tuple[int, ...], float]]]:
+    """Return the leaves of each tree: its path as literals ``2 * bit + negated``, and its value."""
+    place = {bit: (f, at) for f, bits in enumerate(data.features) for at, bit in enumerate(bits)}
+    trees = booster.dump_model(num_iteration=n_trees)["tree_info"]
+    return [
+        [(_tidy(path, place), value) for path, value in _paths(tree["tree_structure"], data)]
+        for tree in trees
+    ]
 
 
 def _paths(node: dict[str, Any], data: Bits) -> Iterator[tuple[tuple[int, ...], float]]:

@@ -1,0 +1,1 @@
+"""Finance solutions: each a package, none of which knows another."""

@@ -1,0 +1,232 @@
+"""The recipe of a scorecard: bits, trends, a card, interactions, whole points."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.model_selection import StratifiedKFold
+
+from bimetal.errors import DataError
+from bimetal.estimators.base import RowsTable
+from bimetal.estimators.ingredients import Rows, is_level
+from bimetal.estimators.tasks import row_losses
+from bimetal.finance.credit.assembly import Tree, WholeModel, assemble, merged
+from bimetal.finance.credit.card import BINARY, Fold, Sample, plan_card
+from bimetal.finance.credit.interactions import fit_interactions, whole
+from bimetal.finance.credit.scaling import Scaling
+from bimetal.finance.credit.trends import check_trends, kept_trends, signs_of
+from bimetal.program import Program
+
+__all__ = ["Baked", "Options", "bake"]
+
+Floats = NDArray[np.float64]
+_ERRORS = 0.25
+_MOST_WRONG = (0.1, 0.02)
+"""Shares of a column's movement that may go against a trend found, tried from generous to strict."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """See `BinaryScorecard` for the meaning of each."""
+
+    trends: Mapping[str, int] | str | None
+    max_rules: int
+    max_forests: int
+    n_folds: int
+    scaling: Scaling
+    bad_rate: float | None
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Baked:
+    """What came out.
+
+    Attributes
+    ----------
+    encoder : Encoder
+    card, model : WholeModel
+        The card alone, and with interactions; each calibrated to the mean of the training rows.
+    card_direct : numpy.ndarray
+        int64 (n_bits,): the block of the card in the proof.
+    trees : list of Tree
+        The blocks of the interactions.
+    trends : dict
+    oof_points : numpy.ndarray
+        float64 (n_rows,): out-of-fold points, not rounded.
+    choices : dict
+    """
+
+    encoder: Any
+    card: WholeModel
+    model: WholeModel
+    card_direct: NDArray[np.int64]
+    trees: Sequence[Tree]
+    trends: dict[str, int]
+    oof_points: Floats
+    choices: dict[str, Any]
+
+
+def bake(
+    table: RowsTable,
+    bad: Floats,
+    weight: Floats,
+    options: Options,
+    progress: Callable[[str], None],
+) -> Baked:
+    """Fit a scorecard.
+
+    Parameters
+    ----------
+    table : RowsTable
+        The rows.
+    bad : numpy.ndarray
+        float64 (n_rows,): 1 for bad.
+    weight : numpy.ndarray
+        float64 (n_rows,).
+
+    Raises
+    ------
+    DataError
+        When a class has fewer than two rows.
+    """
+    return _Oven(table, bad, weight, options, progress).bake()
+
+
+class _Oven:
+    def __init__(
+        self,
+        table: RowsTable,
+        bad: Floats,
+        weight: Floats,
+        options: Options,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.table, self.bad, self.weight = table, bad, weight
+        self.options, self.progress = options, progress
+        self.everything = np.arange(len(bad))
+        self.encoder = table.fit_encoder(self.everything)
+        self.trends: dict[str, int] = {}
+
+    def bake(self) -> Baked:
+        given = self.options.trends
+        if isinstance(given, str):
+            if given != "auto":
+                raise DataError(f"trends must be 'auto', None or signs by column, got {given!r}")
+            return self._with_trends_found(self._baked())
+        if given:
+            check_trends(given, self.encoder.columns_, self.encoder.op_)
+            self.trends = dict(given)
+        return self._baked()
+
+    def _with_trends_found(self, free: Baked) -> Baked:
+        """Promise what the free model nearly keeps, unless that costs accuracy out of fold."""
+        program = self._program(free)
+        for most_wrong in _MOST_WRONG:
+            self.trends = kept_trends(
+                program, self.table.training.rows, self.options.scaling.unit, most_wrong
+            )
+            if not self.trends:
+                break
+            held = self._baked()
+            if self._costs_nothing(held, free):
+                return held
+        self.trends = {}
+        return free
+
+    def _costs_nothing(self, held: Baked, free: Baked) -> bool:
+        """Tell whether the out-of-fold loss rises by no more than a share of its standard error."""
+        scale, offset = self.options.scaling.link()
+        losses = [
+            row_losses(BINARY, (offset + scale * baked.oof_points)[:, None], self.bad[:, None])
+            for baked in (held, free)
+        ]
+        share = self.weight / self.weight.sum()
+        return is_level(losses[0] - losses[1], share, _ERRORS)
+
+    def _program(self, baked: Baked) -> Program:
+        return assemble(
+            baked.encoder.columns_, baked.encoder.op_, baked.model, self.options.scaling, (0, 1), {}
+        )
+
+    def _baked(self) -> Baked:
+        options = self.options
+        sample = self._sample(self.encoder, self.everything)
+        folds = [self._fold(fitting, held) for fitting, held in self._splits()]
+        plan = plan_card(sample, folds, options.seed, self.progress)
+        grown = fit_interactions(
+            sample,
+            plan,
+            folds,
+            options.max_rules,
+            options.max_forests,
+            options.seed,
+            self.progress,
+        )
+        card = plan.fit(sample, options.seed)
+        per = options.scaling.points_per_log_odds
+        blocks = whole(grown.trees, per)
+        direct = np.rint(-per * grown.card_weight * card.direct).astype(np.int64)
+        alone = merged(np.rint(-per * card.direct).astype(np.int64), 0, [])
+        together = merged(direct, 0, blocks)
+        return Baked(
+            self.encoder,
+            self._centred(alone, sample),
+            self._centred(together, sample),
+            direct,
+            blocks,
+            dict(self.trends),
+            options.scaling.points(grown.scores[:, 0]),
+            plan.choices() | grown.choices,
+        )
+
+    def _sample(self, encoder: Any, rows: Rows) -> Sample:
+        data = self.table.bits(encoder, rows)
+        signs = signs_of(self.trends, encoder.columns_, encoder.op_, data)
+        return Sample(data, self.bad[rows, None], self.weight[rows], *signs)
+
+    def _fold(self, fitting: Rows, held: Rows) -> Fold:
+        encoder = self.table.fit_encoder(fitting)
+        return self._sample(encoder, fitting), self._sample(encoder, held), held
+
+    def _splits(self) -> list[tuple[Rows, Rows]]:
+        labels = (self.bad > 0.5).astype(int)
+        fewest = int(np.bincount(labels, minlength=2).min())
+        if fewest < 2:
+            raise DataError(
+                f"at least two good and two bad rows are needed, got {fewest} of the rarer class"
+            )
+        n_folds = min(self.options.n_folds, fewest)
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=self.options.seed)
+        return list(splitter.split(labels, labels))
+
+    def _centred(self, model: WholeModel, sample: Sample) -> WholeModel:
+        """Set the bias so that the mean probability of the rows is their bad rate, or the one given."""
+        points = _points(model, sample.data.bits)
+        scale, offset = self.options.scaling.link()
+        rate = self.options.bad_rate or float(np.average(self.bad, weights=self.weight))
+        shift = _bias(offset + scale * points, scale, rate, self.weight)
+        return WholeModel(model.direct, model.bias + shift, model.rules)
+
+
+def _points(model: WholeModel, bits: NDArray[np.bool_]) -> Floats:
+    points = (bits @ model.direct + model.bias).astype(np.float64)
+    for path, value in model.rules.items():
+        held = np.ones(len(bits), bool)
+        for literal in path:
+            held &= bits[:, literal >> 1] != bool(literal & 1)
+        points[held] += value
+    return points
+
+
+def _bias(log_odds: Floats, scale: float, rate: float, weight: Floats) -> int:
+    """Solve mean(sigmoid(log_odds + scale * bias)) = rate by bisection, in whole points."""
+    low, high = -(2**22), 2**22
+    while high - low > 1:
+        middle = (low + high) // 2
+        mean = np.average(expit(log_odds + scale * middle), weights=weight)
+        low, high = (middle, high) if mean > rate else (low, middle)
+    return high
