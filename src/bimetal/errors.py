@@ -6,7 +6,8 @@
     ├── DataError (ValueError)          a table or an argument does not fit
     │   ├── ColumnError                 a column is missing, doubled, or of the wrong type
     │   ├── MissingValueError           a missing value where the model has no bit for it
-    │   └── NotFiniteError              an infinite value
+    │   ├── NotFiniteError              an infinite value
+    │   └── ResultError                 a device's result that does not hold (finance.credit.page)
     ├── ProgramError (ValueError)       a Program that contradicts itself
     ├── FormatError (ValueError)        a .bimetal file that is damaged or hostile
     ├── ExportError (ValueError)        a Program, name or option that a target cannot express
@@ -14,6 +15,8 @@
     ├── IsaError (ValueError)           an instruction set that is unknown or not on this machine
     ├── CheckpointError (ValueError)    a checkpoint that is damaged, or of another training
     ├── TrainingError (RuntimeError)    training went wrong (a non-finite loss, say)
+    ├── LogUnavailable (RuntimeError)   the decision log cannot make a decision durable (service.log)
+    ├── DuplicateRequest (ValueError)   a request id that the log holds with other content (service.log)
     └── MissingExtraError (ImportError) a package of an optional extra is not installed
 
 Each message says what was expected, what came, and what to do next.

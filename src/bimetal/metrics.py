@@ -1,4 +1,4 @@
-"""How good a credit score is: ranking (AUC, Gini, KS) and probabilities (Brier, log loss, reliability).
+"""How good a credit score is: ranking (AUC, Gini, KS), probabilities (Brier, log loss), stability (PSI).
 
 All for two classes: `y` holds 0 and 1, `p` the probability of 1 (for the ranking measures any
 score). NumPy only, so that a service can watch a model with the same code that judged it.
@@ -25,6 +25,7 @@ __all__ = [
     "log_loss",
     "reliability",
     "roc",
+    "stability_index",
 ]
 
 Floats = NDArray[np.float64]
@@ -175,6 +176,32 @@ def interval(samples: ArrayLike, share: float = 0.95) -> tuple[float, float]:
     tail = (1 - share) / 2
     low, high = np.quantile(np.asarray(samples), [tail, 1 - tail])
     return float(low), float(high)
+
+
+def stability_index(expected: ArrayLike, actual: ArrayLike) -> float:
+    """Return the population stability index of counts in the same bins, then and now.
+
+    ``PSI = Σ (a − e) · ln(a / e)`` with e and a the shares of the bins, half a row added to each bin of
+    either side so that none is empty. The same population gives about (bins − 1) · (1/n + 1/m) by chance.
+
+    Raises
+    ------
+    DataError
+        When the two do not count the same bins, or one has no rows.
+
+    Examples
+    --------
+    >>> stability_index([50, 50], [50, 50]), round(stability_index([60, 40], [40, 60]), 3)
+    (0.0, 0.159)
+    """
+    then, now = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
+    if then.ndim != 1 or then.shape != now.shape or not (then.sum() > 0 and now.sum() > 0):
+        raise DataError(
+            f"counts of the same bins and some rows in each expected, got shapes {then.shape} and "
+            f"{now.shape}"
+        )
+    e, a = ((c + 0.5) / (c.sum() + 0.5 * len(c)) for c in (then, now))
+    return float(((a - e) * np.log(a / e)).sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from bimetal.continual.stream.classifier import ContinualClassifier
 from bimetal.encoders import TreeEncoder
 from bimetal.estimators import BinaryClassifier, BinaryRegressor, recipe
 from bimetal.estimators.trees import GROWTHS
+from bimetal.finance.credit.scorecard import BinaryScorecard
 
 CHEAP: dict[str, Any] = {
     "n_members": 1,
@@ -29,6 +30,10 @@ MINI_BATCHES = (
     "Rows are learned in mini-batches of so many rows: a row given twice fills two places of one, a "
     "row of weight 2 one. (Weight 0 is exactly a row removed: tests/test_continual_classifier.py.)"
 )
+CARD: dict[str, Any] = {
+    "max_rules": 30, "max_forests": 1, "n_folds": 2, "trends": None, "random_state": 0,
+    "encoder": TreeEncoder(n_trees=8),
+}  # fmt: skip
 STREAM: dict[str, Any] = {"hidden": (64, 64), "warm_up": 20, "batch_size": 16, "random_state": 0}
 
 
@@ -38,7 +43,12 @@ def expected_to_fail(estimator: Any) -> dict[str, str]:
 
 
 @parametrize_with_checks(
-    [BinaryClassifier(**CHEAP), BinaryRegressor(**CHEAP), ContinualClassifier(**STREAM)],
+    [
+        BinaryClassifier(**CHEAP),
+        BinaryRegressor(**CHEAP),
+        BinaryScorecard(**CARD),
+        ContinualClassifier(**STREAM),
+    ],
     expected_failed_checks=expected_to_fail,
 )
 def test_scikit_learn_finds_nothing_wrong(

@@ -5,21 +5,25 @@ from collections.abc import Sequence
 import typer
 
 from bimetal.cli.answer import show_error
+from bimetal.cli.audit import audit
 from bimetal.cli.bench import bench
 from bimetal.cli.compress import compress
 from bimetal.cli.continual import continual
+from bimetal.cli.credit import credit
 from bimetal.cli.datasets import datasets
 from bimetal.cli.demo import demo
 from bimetal.cli.diff import diff
 from bimetal.cli.export import export, size, targets, verify
 from bimetal.cli.inspect import inspect
+from bimetal.cli.keys import keys
 from bimetal.cli.score import score
+from bimetal.cli.serve import serve
 from bimetal.cli.train import train
 
 __all__ = ["COMMANDS", "UsageError", "app", "run"]
 
 COMMANDS = (
-    demo, train, score, inspect, diff, export, size, verify, targets, bench, datasets, compress,
+    demo, train, score, inspect, diff, export, size, verify, targets, bench, datasets, compress, serve,
 )  # fmt: skip
 """Every command; the tests and the docs read this list."""
 
@@ -32,7 +36,8 @@ app = typer.Typer(
 )
 for command in COMMANDS:
     app.command()(command)
-app.add_typer(continual)
+for group in (continual, credit, keys, audit):
+    app.add_typer(group)
 
 
 @app.callback()

@@ -159,20 +159,22 @@ def _flat(data: Any, columns: Sequence[Column]) -> NDArray[Any]:
 
 
 def _stack(values: Iterable[Values], columns: Sequence[Column], n_rows: int) -> NDArray[np.float32]:
-    rows = np.empty((n_rows, len(columns)), dtype=np.float32)
-    for j, (column, given) in enumerate(zip(columns, values, strict=True)):
+    by_column = np.empty((len(columns), n_rows), dtype=np.float32)
+    for to, column, given in zip(by_column, columns, values, strict=True):
         if column.kind == "number":
-            rows[:, j] = _to_float32(column.name, given.numbers())
+            to[:] = _to_float32(column.name, given.numbers())
         else:
-            rows[:, j] = given.codes(column)
-    return rows
+            to[:] = given.codes(column)
+    return np.ascontiguousarray(
+        by_column.T
+    )  # in one go: numbers that go to each row touch them all
 
 
 def _to_float32(name: str, wide: NDArray[np.float64]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
-    lost = np.isinf(narrow) & np.isfinite(wide)
-    if lost.any():
+    lost = np.isinf(narrow)
+    if lost.any() and (lost := lost & np.isfinite(wide)).any():
         row = int(lost.argmax())
         raise NotFiniteError(
             f"column '{name}', row {row}: {wide[row]:g} is too large for float32, which ends at "

@@ -31,10 +31,6 @@ class Incremental(BinaryEstimator):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model."""
 
-    @abstractmethod
-    def _check_labels(self, X: Any, y: Any) -> NDArray[Any]:
-        """Return labels as an array, one for each row."""
-
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Fit if nothing is fitted yet; from then on let the points learn from these rows, in order.
 

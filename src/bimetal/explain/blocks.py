@@ -22,6 +22,8 @@ from bimetal.explain.boxes import Box, Boxes, Grid
 __all__ = ["Block", "Tree", "remainder"]
 
 Ints = NDArray[np.int64]
+MAX_LEAVES = 1_024
+"""Leaves of one block at most: each is compared with each, and certificates come from strangers."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,13 @@ class Tree:
         Raises
         ------
         ProgramError
-            When a literal is unknown, two leaves share a cell, or a cell is in no leaf.
+            When it is too large, a literal is unknown, two leaves share a cell, or a cell is in none.
         """
+        if len(block.leaves) > MAX_LEAVES:
+            raise ProgramError(
+                f"block {number}: at most {MAX_LEAVES} leaves expected, got {len(block.leaves)}; "
+                "list each tree as a block of its own"
+            )
         known = range(len(grid.literals))
         wrong = [n for path, _ in block.leaves for n in path if n not in known]
         if wrong:

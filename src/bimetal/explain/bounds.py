@@ -152,12 +152,9 @@ def _largest(case: Case, column: ColumnBins, changes: Ints, seconds: float) -> t
         most = sure
         for part in parts(terms):
             table = least_of(case.grid, part)
-            least, is_known = (
-                (table[0], True)
-                if table is not None
-                else solve_least(case.grid, part, end - time.perf_counter())
-            )
-            if not is_known:
+            left = end - time.perf_counter()
+            least = table[0] if table is not None else solve_least(case.grid, part, left)
+            if least is None:
                 return int(changes[a, b]), False
             most -= least
         best = max(best, most)

@@ -1,4 +1,4 @@
-"""What proofs of monotonicity share: a Program as boxes and trees, and what is known of each step so far."""
+"""What proofs share: a Program as boxes and trees, and what is known of each step of a column so far."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,11 +7,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.errors import ProgramError
 from bimetal.explain.blocks import Block, Tree, remainder
 from bimetal.explain.boxes import Box, Boxes, Grid, boxes_of, canonical, profiles
-from bimetal.explain.form import PointsForm, form_of
+from bimetal.explain.form import PointsForm, form_of, points_program
 from bimetal.explain.grid import ColumnBins
 from bimetal.program import Program, Readout
+from bimetal.runtime import Engine
 
 __all__ = ["Case", "Question"]
 
@@ -65,8 +67,22 @@ class Case:
         """How many points dense layers can take away or add at most, whatever changes."""
         if self.form.rest is None:
             return 0
-        readout = next(op for op in self.form.rest.ops if isinstance(op, Readout))
+        readout = self.form.rest.ops[self.form.rest.ops[-1].input - 1]  # type: ignore[union-attr]
+        assert isinstance(readout, Readout)
         return int(np.abs(readout.weights.astype(np.int64)).sum())
+
+    @cached_property
+    def _engine(self) -> Engine | None:
+        try:
+            return Engine(points_program(self.form.program))
+        except ProgramError:  # points too large for float32: the slow way
+            return None
+
+    def ask(self, rows: NDArray[np.float32]) -> Ints:
+        """Return the exact points of raw rows, int64 (n_rows,), by the engine where it can."""
+        if self._engine is None:
+            return self.form.points(rows)
+        return self._engine.run(rows)[:, 0].astype(np.int64)
 
     def signs(self, column: ColumnBins, direction: int, boxes: Boxes | None = None) -> Ints:
         """Return a lower bound of each step, times `direction`: int64 (n_steps,).

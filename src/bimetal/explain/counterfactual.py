@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimetal.columns.column import listed
-from bimetal.errors import DataError, ProgramError
+from bimetal.errors import DataError
 from bimetal.explain.advice import Applicant, Change, Counterfactual, worded
 from bimetal.explain.case import Case
-from bimetal.explain.form import PointsForm, points_program
+from bimetal.explain.form import PointsForm
 from bimetal.explain.grid import Bin, ColumnBins
 from bimetal.explain.interactions import Interactions
 from bimetal.explain.nearest import Choice, Nearest
-from bimetal.runtime import Engine
 
 __all__ = ["BUDGET", "Answer", "Change", "Counterfactual", "counterfactuals"]
 
@@ -158,18 +157,8 @@ class _Desk:
     def __init__(self, form: PointsForm) -> None:
         case = Case.of(form.program)
         n_bins = max(len(c.bins) for c in form.columns)
-        self.form = form
+        self.form, self.ask = form, case.ask
         self.interactions = Interactions(case.boxes, len(form.columns), n_bins, case.slack)
-        try:
-            self._engine: Engine | None = Engine(points_program(form.program))
-        except ProgramError:  # points too large for float32: the slow way
-            self._engine = None
-
-    def ask(self, rows: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return the points of raw rows."""
-        if self._engine is None:
-            return self.form.points(rows)
-        return self._engine.run(rows)[:, 0].astype(np.int64)
 
     def bins_of(self, row: NDArray[np.float32]) -> tuple[int, ...]:
         """Return the bin of each column of a raw row."""

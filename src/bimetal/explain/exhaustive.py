@@ -6,11 +6,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.errors import ProgramError
 from bimetal.explain.boxes import Box, Grid
 from bimetal.explain.case import Case, Question
-from bimetal.explain.form import points_program
-from bimetal.runtime import Engine
 
 __all__ = ["MAX_CELLS", "exhaustive", "least_of", "parts", "search"]
 
@@ -132,8 +129,4 @@ def _points(case: Case, cells: NDArray[np.int64], fixed: dict[int, int]) -> NDAr
     for c in case.grid.columns:
         values = np.array([b.value for b in c.bins], np.float32)
         rows[:, c.index] = values[fixed[c.index] if c.index in fixed else cells[:, c.index]]
-    try:
-        engine = Engine(points_program(case.form.program))
-    except ProgramError:  # points too large for float32: the slow way
-        return case.form.points(rows)
-    return engine.run(rows)[:, 0].astype(np.int64)
+    return case.ask(rows)

@@ -133,12 +133,13 @@ class Bounds:
         kept: NDArray[np.intp] = sets[bound + self._triples[i, j, k] >= gap]
         return kept
 
-    def of(self, columns: tuple[int, ...]) -> Ints:
-        """Return the most that each choice of three columns can add, int64 of three axes."""
+    def of(self, columns: tuple[int, ...], counts: Sequence[int]) -> Ints:
+        """Return the most that the first choices of three columns can add, int64 of shape `counts`."""
         i, j, k = columns
-        one = self._single[i][:, None] + self._single[j] + self._beyond(i, j)
-        two = self._single[k] + self._beyond(i, k) + self._triples[columns]
-        total: Ints = one[:, :, None] + two[:, None, :] + self._beyond(j, k)[None]
+        a, b, c = map(slice, counts)
+        one = self._single[i][a, None] + self._single[j][b] + self._beyond(i, j)[a, b]
+        two = self._single[k][c] + self._beyond(i, k)[a, c] + self._triples[columns]
+        total: Ints = one[:, :, None] + two[:, None, :] + self._beyond(j, k)[None, b, c]
         return total
 
     def _beyond(self, i: int, j: int) -> Ints:

@@ -3,7 +3,7 @@
 A step is a change from one ordered bin of the column to the next, while all other columns stay
 anywhere. Monotone means that no step, in no cell of the grid, goes the wrong way. Methods are tried
 from cheap to dear, each only on the steps that are still open, and each is sound: what none of them
-proves is called undecided. LightGBM promises monotone trees (its issue 14); nothing here relies on it.
+proves is called undecided. Whoever trained the Program is not trusted.
 """
 
 import time
@@ -187,12 +187,12 @@ def _question(case: Case, name: str, direction: int) -> Question:
 def _answer(question: Question, methods: Sequence[str]) -> Proof:
     start, used = time.perf_counter(), []
     for name in methods:
-        if question.open and question.counterexample is None:
-            n_open = len(question.open)
+        n_open = len(question.open)
+        if n_open and question.counterexample is None:
             METHODS[name](question)
             if len(question.open) < n_open or question.counterexample is not None:
                 used.append(name)
-    proof = Proof(
+    undecided = Proof(
         question.column.name,
         question.direction,
         "undecided",
@@ -205,15 +205,15 @@ def _answer(question: Question, methods: Sequence[str]) -> Proof:
         question.why or "no method given could prove or refute it",
     )
     if question.counterexample is not None:
-        rows = tuple(
-            tuple(None if np.isnan(v) else float(v) for v in r) for r in question.counterexample
-        )
+        rows = tuple(_json_row(row) for row in question.counterexample.tolist())
         return replace(
-            proof, verdict="refuted", counterexample=rows, least_step=question.found, why=""
+            undecided, verdict="refuted", counterexample=rows, least_step=question.found, why=""
         )
     if question.open:
-        return proof
-    least = (
-        int(question.least.min(initial=0)) if not question.n_steps else int(question.least.min())
-    )
-    return replace(proof, verdict="proved", least_step=least, why="")
+        return undecided
+    least = int(question.least.min()) if question.n_steps else 0
+    return replace(undecided, verdict="proved", least_step=least, why="")
+
+
+def _json_row(row: Sequence[float]) -> tuple[float | None, ...]:
+    return tuple(None if value != value else value for value in row)

@@ -185,10 +185,15 @@ class Nearest:
 
     def _try(self, columns: Key, bounds: Bounds, most: float) -> Iterator[Found]:
         """Ask about the choices of three columns that may reach the target, the nearest first."""
-        picks = np.argwhere(bounds.of(columns) >= self._gap)
-        costs = self._costs(columns, picks)
-        kept = np.flatnonzero(costs <= most)
-        order = kept[np.lexsort([*picks[kept].T[::-1], costs[kept]])]
+        costs = [self._choices[j].costs for j in columns]
+        spare = most - sum(float(c[0]) for c in costs) + 1e-9  # what rounding could hide
+        counts = [int(np.searchsorted(c, c[0] + spare, side="right")) for c in costs]
+        picks = np.argwhere(bounds.of(columns, counts) >= self._gap)
+        if not len(picks):
+            return
+        total = self._costs(columns, picks)
+        kept = np.flatnonzero(total <= most)
+        order = kept[np.lexsort([*picks[kept].T[::-1], total[kept]])]
         for start in range(0, len(order), CHUNK):
             some = picks[order[start : start + CHUNK]]
             if len(some) > self._left:

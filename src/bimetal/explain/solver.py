@@ -6,7 +6,6 @@ its bits differ from its weights, and the question is whether the points of a st
 of the reference.
 """
 
-import math
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -161,21 +160,18 @@ class _Cells:
         }
 
 
-def solve_least(grid: Grid, terms: Iterable[tuple[Box, int]], seconds: float) -> tuple[int, bool]:
-    """Return the least sum of boxes and True; or a number that it cannot fall below, and False.
+def solve_least(grid: Grid, terms: Iterable[tuple[Box, int]], seconds: float) -> int | None:
+    """Return the least sum of boxes; None when there was no time to find it.
 
     Raises
     ------
     MissingExtraError
         When OR-tools is not installed.
     """
-    cells, listed = _Cells(grid), list(terms)
-    cells.model.minimize(sum(n * cells.box(box) for box, n in listed))
+    cells = _Cells(grid)
+    cells.model.minimize(sum(n * cells.box(box) for box, n in terms))
     status, engine = cells.solve(seconds)
-    if status == "OPTIMAL":
-        return round(engine.objective_value), True
-    floor = sum(min(0, n) for _, n in listed)
-    return max(floor, math.ceil(engine.best_objective_bound - 1e-6)), False
+    return round(engine.objective_value) if status == "OPTIMAL" else None
 
 
 def solver(question: Question) -> None:

@@ -12,7 +12,7 @@ from bimetal.errors import BimetalError, DataError
 from bimetal.tables.kinds import arrow, kind_of, only, wanted_columns
 from bimetal.tables.text import open_csv, read_csv
 
-__all__ = ["Source", "open_source", "read_table"]
+__all__ = ["Source", "open_arrow", "open_source", "opened", "read_table", "sliced", "translated"]
 
 BATCH_ROWS = 65_536
 
@@ -54,7 +54,7 @@ def read_table(path: str | os.PathLike[str], missing: Sequence[str] = ()) -> Any
     OSError
         When there is no such file.
     """
-    with _translated(path):
+    with translated(path):
         match kind_of(path):
             case "csv":
                 return read_csv(Path(path), missing)
@@ -63,7 +63,7 @@ def read_table(path: str | os.PathLike[str], missing: Sequence[str] = ()) -> Any
 
                 return parquet.ParquetFile(path).read()
             case _:
-                with _open_arrow(path) as reader:
+                with open_arrow(path) as reader:
                     return reader.read_all()
 
 
@@ -107,15 +107,22 @@ def open_source(
         "parquet": lambda: _parquet_source(path, columns, keep, batch_rows),
         "arrow": lambda: _arrow_source(path, columns, keep, batch_rows),
     }
+    with opened(path, lambda: openers[kind_of(path)]()) as source:
+        yield source
+
+
+@contextmanager
+def opened(path: Any, opener: Callable[[], AbstractContextManager[Source]]) -> Iterator[Source]:
+    """Open a source; whatever goes wrong in opening or reading it names the file."""
     with ExitStack() as stack:
-        with _translated(path):
-            source = stack.enter_context(openers[kind_of(path)]())
+        with translated(path):
+            source = stack.enter_context(opener())
         yield Source(source.schema, _named(source.batches, path))
 
 
 def _named(batches: Iterator[Any], path: Any) -> Iterator[Any]:
     """Pass batches on, and name the file when reading the next one goes wrong."""
-    with _translated(path):
+    with translated(path):
         yield from batches
 
 
@@ -129,7 +136,8 @@ def _csv_source(path: Path, columns: Any, keep: Any, missing: Any) -> Iterator[S
 def _parquet_source(path: Any, columns: Any, keep: Any, batch_rows: int) -> Iterator[Source]:
     import pyarrow.parquet as parquet
 
-    with parquet.ParquetFile(path) as file:
+    # pre_buffer, pyarrow's default, keeps every row group that was read until the file is closed.
+    with parquet.ParquetFile(path, pre_buffer=False) as file:
         wanted = wanted_columns(file.schema_arrow, columns, keep)
         batches = file.iter_batches(batch_rows, columns=wanted)
         yield Source(only(file.schema_arrow, wanted), (batch.select(wanted) for batch in batches))
@@ -137,14 +145,15 @@ def _parquet_source(path: Any, columns: Any, keep: Any, batch_rows: int) -> Iter
 
 @contextmanager
 def _arrow_source(path: Any, columns: Any, keep: Any, batch_rows: int) -> Iterator[Source]:
-    with _open_arrow(path) as reader:
+    with open_arrow(path) as reader:
         wanted = wanted_columns(reader.schema, columns, keep)
-        batches = _sliced(_arrow_batches(reader), wanted, batch_rows)
+        batches = sliced(_arrow_batches(reader), wanted, batch_rows)
         yield Source(only(reader.schema, wanted), batches)
 
 
 @contextmanager
-def _open_arrow(path: Any) -> Iterator[Any]:
+def open_arrow(path: Any) -> Iterator[Any]:
+    """Map an Arrow file into memory: a reader of batches by number, or of a stream."""
     pa = arrow()
     with pa.memory_map(os.fspath(path)) as file:
         try:
@@ -161,7 +170,8 @@ def _arrow_batches(reader: Any) -> Iterator[Any]:
     return iter(reader)
 
 
-def _sliced(batches: Iterator[Any], wanted: list[str], batch_rows: int) -> Iterator[Any]:
+def sliced(batches: Iterator[Any], wanted: list[str], batch_rows: int) -> Iterator[Any]:
+    """Yield the columns wanted of each batch, in slices of at most `batch_rows`."""
     for batch in batches:
         narrow = batch.select(wanted)
         for start in range(0, narrow.num_rows, batch_rows):
@@ -169,7 +179,7 @@ def _sliced(batches: Iterator[Any], wanted: list[str], batch_rows: int) -> Itera
 
 
 @contextmanager
-def _translated(path: Any) -> Iterator[None]:
+def translated(path: Any) -> Iterator[None]:
     """Name the file in whatever goes wrong inside."""
     pa = arrow()
     try:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bimetal.errors import DataError
+from bimetal.metrics import stability_index
 
 __all__ = ["Bins", "psi"]
 
@@ -76,9 +77,8 @@ class Bins:
         return np.bincount(which, minlength=n)
 
     def psi(self, counts: Counts) -> float:
-        """Return the index of counts of today. Half a row is added to each bin, so that none is empty."""
-        e, a = ((c + 0.5) / (c.sum() + 0.5 * len(c)) for c in (self.expected, counts))
-        return float(((a - e) * np.log(a / e)).sum())
+        """Return the index of counts of today; see `bimetal.metrics.stability_index`."""
+        return stability_index(self.expected, counts)
 
 
 def psi(reference: ArrayLike, values: ArrayLike, n_bins: int = 10) -> float:

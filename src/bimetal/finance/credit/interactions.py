@@ -51,12 +51,15 @@ class Grown:
         Values already carry the weight of the trees; empty when the card is as good alone.
     scores : numpy.ndarray
         Out-of-fold scores of card and trees, float64 (n_rows, 1).
+    way : int or None
+        The number of the way that was taken, None without trees.
     choices : dict
     """
 
     card_weight: float
     trees: list[list[Leaf]]
     scores: Floats
+    way: int | None
     choices: dict[str, Any]
 
 
@@ -82,23 +85,32 @@ def fit_interactions(
     max_forests: int,
     seed: int,
     progress: Callable[[str], None],
+    only: int | None = None,
 ) -> Grown:
-    """Grow trees beside a card, in the way that validation likes best."""
+    """Grow trees beside a card, in the way that validation likes best; none where `max_rules` is 0.
+
+    `only` is the number of the one way to try.
+    """
     shape = sample.bad.shape
-    candidates, alone = Candidates(len(_WAYS), shape), np.zeros(shape)
+    ways = _WAYS if only is None else (_WAYS[only],)
+    candidates, alone = Candidates(len(ways), shape), np.zeros(shape)
     for k, (fitting, held, rows) in enumerate(folds):
         progress(f"interactions, fold {k + 1} of {len(folds)}")
         alone[rows] = plan.fit(fitting, seed).scores(held.data)
+        if not max_rules:
+            continue
         unseen = plan.unseen(fitting, seed)
-        for i, way in enumerate(_WAYS):
+        for i, way in enumerate(ways):
             start: Start = (unseen, alone[rows]) if way.begins_at_card else None
             booster = _grow(fitting, start, way.growth, way.most_trees(max_rules), seed, held)
             candidates.lengths[i].append(max(1, booster.best_iteration))
             candidates.scores[i][rows] = tree_scores(booster, held.data, BINARY)
-    i, weights, intercept = _choose(sample, alone, candidates)
+    if not max_rules:
+        return Grown(1.0, [], alone, None, {"n_trees": 0, "n_forests": 0})
+    i, weights, intercept = _choose(sample, alone, candidates, ways)
     if weights[1] == 0:
-        return Grown(1.0, [], alone, {"n_trees": 0, "n_forests": 0})
-    way, n_trees = _WAYS[i], candidates.length(i)
+        return Grown(1.0, [], alone, None, {"n_trees": 0, "n_forests": 0})
+    way, n_trees = ways[i], candidates.length(i)
     n_rules = n_trees * int(way.growth["num_leaves"] - 1)
     n_forests = int(np.clip(max_rules // max(1, n_rules), 1, max_forests))
     start = (plan.unseen(sample, seed), None) if way.begins_at_card else None
@@ -116,10 +128,12 @@ def fit_interactions(
         "trees_weight": float(weights[1]),
     }
     scores = weights[0] * alone + weights[1] * candidates.scores[i] + intercept
-    return Grown(float(weights[0]), trees, scores, choices)
+    return Grown(float(weights[0]), trees, scores, _WAYS.index(way), choices)
 
 
-def _choose(sample: Sample, alone: Floats, candidates: Candidates) -> tuple[int, Floats, float]:
+def _choose(
+    sample: Sample, alone: Floats, candidates: Candidates, ways: Sequence[_Way]
+) -> tuple[int, Floats, float]:
     """Return the way of least out-of-fold loss, and the weights of card and trees there.
 
     Where beginning at the card is as good, it is taken: more of the model then stands in the card.
@@ -130,8 +144,8 @@ def _choose(sample: Sample, alone: Floats, candidates: Candidates) -> tuple[int,
         for (w, b), s in zip(stacked, candidates.scores, strict=True)
     ]
     share = sample.weight / sample.weight.sum()
-    order = sorted(range(len(_WAYS)), key=lambda i: float(share @ losses[i]))
-    at_card = next(i for i in order if _WAYS[i].begins_at_card)
+    order = sorted(range(len(ways)), key=lambda i: float(share @ losses[i]))
+    at_card = next((i for i in order if ways[i].begins_at_card), order[0])
     is_as_good = is_level(losses[at_card] - losses[order[0]], share, _ERRORS)
     i = at_card if is_as_good else order[0]
     return i, stacked[i][0], float(stacked[i][1][0])

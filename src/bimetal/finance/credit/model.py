@@ -4,6 +4,7 @@ This is what a service, a batch job, a validator and an auditor hold in their ha
 and nothing that trains.
 """
 
+import datetime
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from bimetal.explain.form import PointsForm, form_of, points_program
 from bimetal.explain.reasons import principal_reasons
 from bimetal.explain.shapley import Contributions, Explainer
 from bimetal.files import atomic_write
+from bimetal.finance.credit.dates import apply_dates
 from bimetal.finance.credit.policy import Policy
 from bimetal.format import dumps, loads
 from bimetal.program import Link, Program
@@ -238,8 +240,13 @@ class CreditModel:
         groups = [columns for _, columns in self.players]
         return Explainer(self.form, np.array(rows, np.float32), groups=groups)
 
-    def rows(self, table: Any) -> NDArray[np.float32]:
-        """Return the raw rows of a table, checked: see `Engine.rows`."""
+    def rows(self, table: Any, as_of: str | datetime.date | None = None) -> NDArray[np.float32]:
+        """Return the raw rows of a table, checked: see `Engine.rows`.
+
+        Dates become numbers as the policy says, counted back from `as_of` where it names no column.
+        """
+        if self.policy.dates:
+            table = apply_dates(table, self.policy.dates, as_of)
         return self._answers.rows(table)
 
     def check(self, rows: NDArray[np.float32]) -> list[Problem]:

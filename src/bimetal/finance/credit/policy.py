@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from bimetal.columns.column import listed
 from bimetal.errors import DataError
+from bimetal.finance.credit.dates import DateSpec
 from bimetal.finance.credit.scaling import Scaling
 
 __all__ = ["MOST_REFERENCES", "Policy"]
@@ -54,6 +55,8 @@ class Policy:
         Least and greatest value that an application may state.
     trends : mapping of str to {1, -1}
         How the *score* moves when a column rises: promised, and proved by `prove_monotone`.
+    dates : tuple of DateSpec
+        Columns of the application that are dates, and the numbers they become.
     unknown_category : {"other", "refuse"}
         What becomes of a category that training never saw.
     jurisdiction : str
@@ -86,6 +89,7 @@ class Policy:
     one_way: Mapping[str, Literal["up", "down"]] = field(default_factory=dict)
     limits: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     trends: Mapping[str, int] = field(default_factory=dict)
+    dates: tuple[DateSpec, ...] = ()
     unknown_category: Literal["other", "refuse"] = "other"
     jurisdiction: str = "none"
     max_reasons: int = 4
@@ -144,7 +148,8 @@ class Policy:
         DataError
             Naming them.
         """
-        spoken = {
+        spoken: dict[str, Any] = {
+            "dates": [spec.name for spec in self.dates],
             "groups": [c for columns in self.groups.values() for c in columns],
             "immutable": self.immutable,
             "one_way": self.one_way,
@@ -181,8 +186,10 @@ class Policy:
 
     def spec(self) -> dict[str, Any]:
         """Return the policy as JSON values: the inverse of `from_spec`."""
-        spec: dict[str, Any] = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
-        return {"version": _VERSION} | spec | {"scaling": self.scaling.spec()}
+        plain = [f.name for f in fields(self) if f.name not in ("scaling", "dates")]
+        spec: dict[str, Any] = {name: _plain(getattr(self, name)) for name in plain}
+        dates = [date.spec() for date in self.dates]
+        return {"version": _VERSION} | spec | {"scaling": self.scaling.spec(), "dates": dates}
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "Policy":
@@ -207,6 +214,7 @@ class Policy:
             for name in ("groups", "limits"):
                 given[name] = {k: tuple(v) for k, v in dict(given.get(name) or {}).items()}
             given["references"] = tuple(tuple(row) for row in given.get("references") or ())
+            given["dates"] = tuple(DateSpec.from_spec(d) for d in given.get("dates") or ())
             given["immutable"] = tuple(given.get("immutable") or ())
             return cls(**given)
         except (TypeError, ValueError) as error:

@@ -17,15 +17,15 @@ from bimetal.finance.credit.assembly import Tree, WholeModel, assemble, merged
 from bimetal.finance.credit.card import BINARY, Fold, Sample, plan_card
 from bimetal.finance.credit.interactions import fit_interactions, whole
 from bimetal.finance.credit.scaling import Scaling
-from bimetal.finance.credit.trends import check_trends, kept_trends, signs_of
+from bimetal.finance.credit.trends import check_trends, kept_shares, likely_trends, signs_of
 from bimetal.program import Program
 
 __all__ = ["Baked", "Options", "bake"]
 
 Floats = NDArray[np.float64]
-_ERRORS = 0.25
-_MOST_WRONG = (0.1, 0.02)
-"""Shares of a column's movement that may go against a trend found, tried from generous to strict."""
+_TRIES = ((0.65, 0.5), (0.85, 1.0))
+"""Trends found are tried from generous to strict: which share of a free model's movement must go along
+each, and how many standard errors of the out-of-fold loss they may cost together."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class Baked:
     oof_points : numpy.ndarray
         float64 (n_rows,): out-of-fold points, not rounded.
     choices : dict
+    way : int or None
+        See `Grown`.
     """
 
     encoder: Any
@@ -68,6 +70,7 @@ class Baked:
     trends: dict[str, int]
     oof_points: Floats
     choices: dict[str, Any]
+    way: int | None
 
 
 def bake(
@@ -123,36 +126,37 @@ class _Oven:
         return self._baked()
 
     def _with_trends_found(self, free: Baked) -> Baked:
-        """Promise what the free model nearly keeps, unless that costs accuracy out of fold."""
-        program = self._program(free)
-        for most_wrong in _MOST_WRONG:
-            self.trends = kept_trends(
-                program, self.table.training.rows, self.options.scaling.unit, most_wrong
-            )
-            if not self.trends:
-                break
-            held = self._baked()
-            if self._costs_nothing(held, free):
-                return held
+        """Promise what data and a free model agree on, unless that costs accuracy out of fold."""
+        columns, op = self.encoder.columns_, self.encoder.op_
+        data = self.table.bits(self.encoder, self.everything)
+        likely = likely_trends(columns, op, data, self.bad, self.weight)
+        kept = kept_shares(self._program(free), self.table.training.rows, likely)
+        for least, errors in _TRIES:
+            trends = {name: sign for name, sign in likely.items() if kept[name] >= least}
+            if trends and trends != self.trends:
+                self.trends = trends
+                held = self._baked(free.way)
+                if self._costs_little(held, free, errors):
+                    return held
         self.trends = {}
         return free
 
-    def _costs_nothing(self, held: Baked, free: Baked) -> bool:
-        """Tell whether the out-of-fold loss rises by no more than a share of its standard error."""
+    def _costs_little(self, held: Baked, free: Baked, errors: float) -> bool:
+        """Tell whether the out-of-fold loss rises by at most so many standard errors."""
         scale, offset = self.options.scaling.link()
         losses = [
             row_losses(BINARY, (offset + scale * baked.oof_points)[:, None], self.bad[:, None])
             for baked in (held, free)
         ]
         share = self.weight / self.weight.sum()
-        return is_level(losses[0] - losses[1], share, _ERRORS)
+        return is_level(losses[0] - losses[1], share, errors)
 
     def _program(self, baked: Baked) -> Program:
         return assemble(
             baked.encoder.columns_, baked.encoder.op_, baked.model, self.options.scaling, (0, 1), {}
         )
 
-    def _baked(self) -> Baked:
+    def _baked(self, way: int | None = None) -> Baked:
         options = self.options
         sample = self._sample(self.encoder, self.everything)
         folds = [self._fold(fitting, held) for fitting, held in self._splits()]
@@ -165,6 +169,7 @@ class _Oven:
             options.max_forests,
             options.seed,
             self.progress,
+            way,
         )
         card = plan.fit(sample, options.seed)
         per = options.scaling.points_per_log_odds
@@ -181,6 +186,7 @@ class _Oven:
             dict(self.trends),
             options.scaling.points(grown.scores[:, 0]),
             plan.choices() | grown.choices,
+            grown.way,
         )
 
     def _sample(self, encoder: Any, rows: Rows) -> Sample:

@@ -20,6 +20,7 @@ from bimetal.explain.certificate import Certificate, certify
 from bimetal.explain.form import form_of
 from bimetal.finance.credit.assembly import WholeModel, assemble
 from bimetal.finance.credit.bin_table import BinRow, bin_table
+from bimetal.finance.credit.conformal import conformal_band
 from bimetal.finance.credit.model import Assessment, CreditModel
 from bimetal.finance.credit.policy import Policy
 from bimetal.finance.credit.recipe import Baked, Options, bake
@@ -222,7 +223,8 @@ class BinaryScorecard(ClassifierMixin, TableEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the more probable label of each row: the cut-off has no part in it, see `decide`."""
-        return np.asarray(self.classes_[self._answers(X).argmax(axis=1)])
+        answers = self._answers(X)
+        return np.asarray(self.classes_[answers.argmax(axis=1)])
 
     def score_points(self, X: Any) -> NDArray[np.float64]:
         """Return the credit scores, float64 (n_rows,); higher is better."""
@@ -338,10 +340,10 @@ class BinaryScorecard(ClassifierMixin, TableEstimator):  # type: ignore[misc]
         cutoff = given.cutoff or int(np.ceil(scaling.points(odds)))
         policy = replace(given, scaling=scaling, cutoff=cutoff, trends=self.trends_)
         if self.coverage is not None and given.refer is None:
-            from bimetal.finance.credit.conformal import refer_band
-
-            band = refer_band(self.oof_points_, bad, self.coverage, scaling)
-            refer = min(band[0], cutoff), max(band[1], cutoff)
+            band = conformal_band(
+                np.rint(self.oof_points_).astype(np.int64), bad, alpha=1 - self.coverage
+            )
+            refer = band.with_cutoff(cutoff)
             policy = replace(policy, refer=refer, coverage=self.coverage)
         if not policy.references:
             made = invented_references(program, rows, policy.approval_points)

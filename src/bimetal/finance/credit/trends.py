@@ -1,15 +1,20 @@
-"""Which columns may be promised to be monotone: given, or found by asking a free model.
+"""Which columns may be promised to be monotone: given, or found in the data and asked of a free model.
 
-A trend is the sign of the change of the *score* when a column rises: +1 for income, −1 for arrears. To
-find trends, a model is fitted without any; each row's column is then moved over all its bins, the rest
-held (individual conditional expectation: Goldstein et al. 2015). Where nearly all movement goes one way,
-a promise costs nearly nothing, and is made; validation has the last word on all of them together.
+A trend is the sign of the change of the *score* when a column rises: +1 for income, −1 for arrears. Two
+witnesses must agree before one is promised. The bad rates over a column's bins must not contradict a
+monotone curve (the likelihood lost by isotonic regression is no more than chance gives; Barlow et al.
+1972). And a model fitted without trends, with each row's column moved over its bins and the rest held
+(individual conditional expectation: Goldstein et al. 2015), must mostly move that way. Validation has
+the last word on all of them together.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
+from scipy.stats import chi2
+from sklearn.isotonic import IsotonicRegression
 
 from bimetal.columns import Column
 from bimetal.columns.column import listed
@@ -20,11 +25,16 @@ from bimetal.explain.grid import ColumnBins, bins_of
 from bimetal.program import GE, Encode, Program
 from bimetal.runtime import Engine
 
-__all__ = ["check_trends", "kept_trends", "signs_of"]
+__all__ = ["check_trends", "kept_shares", "likely_trends", "signs_of"]
 
 _MOST_ROWS = 400
-_LEAST_MOVEMENT = 0.5
-"""Score points that a column must move on the mean for a promise to be worth making."""
+_N_GROUPS = 10
+_LEVEL = 0.05
+"""How unlikely the violations must be, were the truth monotone, for a column to be left free."""
+_LEAST_GAIN = 2.0
+"""Log-likelihood that a trend must explain at all; a flat column is promised nothing."""
+
+Floats = NDArray[np.float64]
 
 
 def check_trends(given: Mapping[str, int], columns: tuple[Column, ...], encode: Encode) -> None:
@@ -49,10 +59,35 @@ def check_trends(given: Mapping[str, int], columns: tuple[Column, ...], encode: 
             )
 
 
-def kept_trends(
-    program: Program, rows: NDArray[np.float32], unit: int, most_wrong: float, seed: int = 0
+def likely_trends(
+    columns: tuple[Column, ...], encode: Encode, data: Bits, bad: Floats, weight: Floats
 ) -> dict[str, int]:
-    """Return the trends that a free model nearly keeps, by column name.
+    """Return the trends that bad rates by bin do not contradict, by column name.
+
+    Parameters
+    ----------
+    columns, encode : tuple of Column, Encode
+    data : Bits
+        The encoded rows.
+    bad, weight : numpy.ndarray
+        float64 (n_rows,): 1 for bad; how much each row counts.
+    """
+    found = {}
+    for f, (first, *_) in enumerate(data.features):
+        if encode.kind[first] != GE:
+            continue
+        j = int(encode.column[first])
+        regular = _regular(data, encode, j)
+        levels = data.levels[regular, f].astype(np.intp)
+        if sign := _trend(levels, bad[regular], weight[regular]):
+            found[columns[j].name] = sign
+    return found
+
+
+def kept_shares(
+    program: Program, rows: NDArray[np.float32], trends: Mapping[str, int], seed: int = 0
+) -> dict[str, float]:
+    """Return which share of its movement a free model makes along each trend, by column name.
 
     Parameters
     ----------
@@ -60,23 +95,18 @@ def kept_trends(
         A scorecard fitted without trends.
     rows : numpy.ndarray
         float32 (n_rows, n_columns): some of them are drawn.
-    unit : int
-        Whole numbers in one score point.
-    most_wrong : float
-        Share of a column's movement that may go the other way.
+    trends : mapping of str to int
+        What to ask for.
     """
     rng = np.random.default_rng(seed)
     drawn = rows[rng.permutation(len(rows))[:_MOST_ROWS]]
-    engine, found = Engine(points_program(program)), {}
+    engine, shares = Engine(points_program(program)), {}
     for column in bins_of(program):
-        if column.n_ordered < 2:
-            continue
-        rise, fall = _movement(engine, column, drawn)
-        if rise + fall < _LEAST_MOVEMENT * unit:
-            continue
-        if min(rise, fall) <= most_wrong * (rise + fall):
-            found[column.name] = 1 if rise >= fall else -1
-    return found
+        if column.name in trends and column.n_ordered > 1:
+            rise, fall = _movement(engine, column, drawn)
+            along = rise if trends[column.name] > 0 else fall
+            shares[column.name] = along / (rise + fall) if rise + fall else 0.0
+    return shares
 
 
 def signs_of(
@@ -92,15 +122,62 @@ def signs_of(
 
 
 def _movement(engine: Engine, column: ColumnBins, rows: NDArray[np.float32]) -> tuple[float, float]:
-    """Return points gained and lost, a row, over all steps of a column, by how many rows live there."""
+    """Return points gained and lost by a row when a column rises through where rows live.
+
+    Steps go from one tenth of the rows to the next: a step over a narrow bin would be noise.
+    """
     values = np.array([b.value for b in column.bins[: column.n_ordered]], np.float32)
-    moved = np.repeat(rows, len(values), axis=0)
-    moved[:, column.index] = np.tile(values, len(rows))
-    points = engine.run(moved)[:, 0].reshape(len(rows), len(values))
     lows = np.array([b.low if b.kind == "range" else b.value for b in column.bins])
     here = np.searchsorted(lows[: column.n_ordered], rows[:, column.index], side="right") - 1
-    n = np.bincount(here.clip(0), minlength=len(values))[: len(values)].astype(np.float64)
-    lived = np.minimum(n[1:], n[:-1]) / max(1.0, n.max())
-    steps = np.diff(points, axis=1).mean(axis=0), np.abs(np.diff(points, axis=1)).mean(axis=0)
-    rise, fall = (steps[1] + steps[0]) / 2, (steps[1] - steps[0]) / 2
-    return float(lived @ rise), float(lived @ fall)
+    deciles = np.quantile(here.clip(0), np.linspace(0.05, 0.95, _N_GROUPS), method="nearest")
+    values = values[np.unique(deciles.astype(int))]
+    moved = np.repeat(rows, len(values), axis=0)
+    moved[:, column.index] = np.tile(values, len(rows))
+    steps = np.diff(engine.run(moved)[:, 0].reshape(len(rows), len(values)), axis=1)
+    return float(steps.clip(min=0).sum()), float(-steps.clip(max=0).sum())
+
+
+def _regular(data: Bits, encode: Encode, j: int) -> NDArray[np.bool_]:
+    """Tell which rows hold a value in order: no missing, no special bit of the column is set."""
+    others = np.flatnonzero((encode.column == j) & (encode.kind != GE))
+    return np.asarray(~data.bits[:, others].any(axis=1))
+
+
+def _trend(levels: NDArray[np.intp], bad: Floats, weight: Floats) -> int:
+    n, rate = _groups(levels, bad, weight)
+    if len(n) < 2:
+        return 0
+    curves = {
+        sign: np.asarray(
+            IsotonicRegression(increasing=sign < 0).fit_transform(
+                np.arange(len(n)), rate, sample_weight=n
+            ),
+            np.float64,
+        )
+        for sign in (1, -1)  # a rising bad rate is a falling score
+    }
+    fits = {sign: _likelihood(n, rate, curve) for sign, curve in curves.items()}
+    sign = max(fits, key=lambda s: fits[s])
+    if fits[sign] - _likelihood(n, rate, np.full(len(n), rate @ n / n.sum())) < _LEAST_GAIN:
+        return 0
+    pooled = len(n) - len(np.unique(curves[sign]))
+    lost = 2 * (_likelihood(n, rate, rate) - fits[sign])
+    return sign if not pooled or lost <= chi2.ppf(1 - _LEVEL, pooled) else 0
+
+
+def _groups(levels: NDArray[np.intp], bad: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Return weight and bad rate of groups of neighbouring bins.
+
+    An encoder chooses cut-points where rates differ, so that narrow bins differ by choice: groups of
+    a tenth of the rows are asked instead.
+    """
+    by_level = np.bincount(levels, weight)
+    before = np.cumsum(by_level) - by_level
+    group = np.minimum((_N_GROUPS * (before + by_level / 2) / weight.sum()).astype(int), 9)
+    n = np.bincount(group[levels], weight).astype(np.float64)
+    used = n > 0
+    return n[used], np.bincount(group[levels], weight * bad)[used] / n[used]
+
+
+def _likelihood(n: Floats, rate: Floats, curve: Floats) -> float:
+    return float((n * (xlogy(rate, curve) + xlogy(1 - rate, 1 - curve))).sum())

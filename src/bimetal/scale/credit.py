@@ -1,0 +1,182 @@
+"""What is written for each application: points, score, decision, reasons, and what is wrong with it.
+
+A wrong value in one application must not stop a job of ten million: that application is refused, and
+says why. What is wrong with the table as a whole (a column missing, text where numbers belong) stops
+everything, because no row of it can be trusted.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bimetal.columns import to_rows
+from bimetal.explain.form import points_program
+from bimetal.finance.credit.model import CreditModel
+from bimetal.program import MISSING, Encode, Link
+from bimetal.reference.link import link as answers_of
+from bimetal.runtime import Engine
+from bimetal.scale.scores import Scores, answer_fields, label_column, labels_of
+
+__all__ = ["DECISIONS", "REFUSED", "CreditScores"]
+
+DECISIONS = ("decline", "refer", "approve", "refused")
+REFUSED = DECISIONS.index("refused")
+
+Rows = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+class CreditScores(Scores):
+    """Score and decide applications.
+
+    The columns are those of a classifier, then ``points`` (int64: exact), ``score`` (float64),
+    ``decision`` ("approve", "refer", "decline" or "refused"), with reasons ``reason_1`` to
+    ``reason_4`` (code of the group, or its name) each with ``reason_1_points``, and ``problem``. A refused
+    application has no answers, points or reasons; a warning in ``problem`` refuses nothing.
+
+    Parameters
+    ----------
+    model : CreditModel
+    isa : str, optional
+        As of `Engine`.
+    with_reasons : bool
+        Whether to say what cost points, for what is not approved.
+
+    Raises
+    ------
+    DataError
+        When reasons are wanted and the policy has no references.
+    """
+
+    def __init__(
+        self, model: CreditModel, isa: str | None = None, with_reasons: bool = False
+    ) -> None:
+        import pyarrow as pa
+
+        self.model, self.program = model, model.program
+        self.engine = Engine(points_program(model.program), isa=isa)
+        self.n_reasons = model.policy.max_reasons if with_reasons else 0
+        if with_reasons:
+            _ = model.explainer  # without references it says so now, not in the first batch
+        self._codes = [model.policy.codes.get(group, group) for group, _ in model.players]
+        self._needs_value = _columns_without_missing_bit(model)
+        reasons = [(f"reason_{k + 1}", pa.string()) for k in range(self.n_reasons)]
+        reasons += [(f"reason_{k + 1}_points", pa.float64()) for k in range(self.n_reasons)]
+        self.fields = [
+            *answer_fields(model.program),
+            ("points", pa.int64()),
+            ("score", pa.float64()),
+            ("decision", pa.string()),
+            *reasons,
+            ("problem", pa.string()),
+        ]
+        self.metadata = {
+            "bimetal.model_id": model.id,
+            "bimetal.policy_id": model.policy_id,
+            "bimetal.file_hash": model.file_hash,
+        }
+
+    def columns(self, batch: Any) -> list[Any]:
+        """Return the arrays of `fields`. Raises what `to_rows` does."""
+        import pyarrow as pa
+
+        rows = to_rows(pa.Table.from_batches([batch]), self.program.columns)
+        problems, is_refused = self._problems(rows)
+        points = self.engine.run(rows)[:, 0].astype(np.int64)
+        decisions = self._decisions(points, is_refused)
+        absent = is_refused if is_refused.any() else None
+        return [
+            *self._answers(points, absent),
+            pa.array(points, mask=absent),
+            pa.array(self.model.policy.scaling.score(points), mask=absent),
+            label_column(decisions, DECISIONS),
+            *self._reasons(rows, decisions),
+            problems,
+        ]
+
+    def _answers(self, points: NDArray[np.int64], absent: Mask | None) -> list[Any]:
+        """Return probabilities and class: what the Program's link makes of its points."""
+        import pyarrow as pa
+
+        link = self.program.ops[-1]
+        assert isinstance(link, Link)
+        answers = answers_of(link, points[:, None].astype(np.int32))
+        labels = labels_of(self.program)
+        probabilities = [pa.array(np.ascontiguousarray(p), mask=absent) for p in answers.T]
+        return [*probabilities, label_column(answers.argmax(axis=1), labels, absent)]
+
+    def _decisions(self, points: NDArray[np.int64], is_refused: Mask) -> NDArray[np.int8]:
+        """Return the number of each decision, as `Policy.decide` makes it."""
+        policy = self.model.policy
+        decisions = np.where(points >= policy.cutoff, np.int8(2), np.int8(0))
+        if policy.refer is not None:
+            low, high = policy.refer
+            decisions[(points >= low) & (points < high)] = 1
+        decisions[is_refused] = REFUSED
+        return decisions
+
+    def _reasons(self, rows: Rows, decisions: NDArray[np.int8]) -> Iterator[Any]:
+        """Yield the codes of the groups that cost most, worst first, then their points."""
+        import pyarrow as pa
+
+        if not self.n_reasons:
+            return
+        wanted = np.flatnonzero(decisions < DECISIONS.index("approve"))
+        worst = np.zeros((len(rows), self.n_reasons), np.intp)
+        cost = np.zeros((len(rows), self.n_reasons))
+        if len(wanted):
+            told = self.model.contributions(rows[wanted])
+            order = np.argsort(told.numerators, axis=1, kind="stable")[:, : self.n_reasons]
+            n = order.shape[1]
+            worst[wanted, :n] = order
+            unit = self.model.policy.scaling.unit
+            worth = np.take_along_axis(told.numerators, order, axis=1)
+            cost[wanted, :n] = _ratio(worth, told.denominator) / unit
+        for k in range(self.n_reasons):
+            yield label_column(worst[:, k], self._codes, cost[:, k] >= 0)
+        for k in range(self.n_reasons):
+            yield pa.array(np.ascontiguousarray(cost[:, k]), mask=cost[:, k] >= 0)
+
+    def _problems(self, rows: Rows) -> tuple[Any, Mask]:
+        """Return what is wrong with each row as text, null where nothing is, and what is refused."""
+        import pyarrow as pa
+
+        is_refused = np.zeros(len(rows), bool)
+        said: dict[int, list[str]] = {}
+        for row, column, message, refuses in self._found(rows):
+            said.setdefault(row, []).append(f"{column}: {message}")
+            is_refused[row] |= refuses
+        if not said:
+            return pa.nulls(len(rows), pa.string()), is_refused
+        texts: list[str | None] = [None] * len(rows)
+        for row, messages in said.items():
+            texts[row] = "; ".join(messages)
+        return pa.array(texts, pa.string()), is_refused
+
+    def _found(self, rows: Rows) -> Iterator[tuple[int, str, str, bool]]:
+        for problem in self.model.check(rows):
+            yield problem.row, problem.column, problem.message, problem.is_refused
+        for j in np.flatnonzero(~np.isfinite(rows).all(axis=0)):
+            name = self.program.columns[j].name
+            for i in np.flatnonzero(np.isinf(rows[:, j])):
+                yield int(i), name, "a finite number expected, got an infinity", True
+            if self._needs_value[j]:
+                for i in np.flatnonzero(np.isnan(rows[:, j])):
+                    yield int(i), name, "a value expected: training saw none missing", True
+
+
+def _ratio(numerators: NDArray[np.int64], denominator: int) -> NDArray[np.float64]:
+    """Divide, rounded once: beyond 2**53 float64 does not hold every numerator, Python's int does."""
+    if max(int(np.abs(numerators).max(initial=0)), denominator) <= 2**53:
+        return np.asarray(numerators / denominator)
+    return np.array([[n / denominator for n in row] for row in numerators.tolist()])
+
+
+def _columns_without_missing_bit(model: CreditModel) -> Mask:
+    needs = np.ones(model.program.n_columns, bool)
+    for op in model.program.ops:
+        if isinstance(op, Encode):
+            needs[op.column[op.kind == MISSING]] = False
+    return needs

@@ -1,0 +1,1 @@
+"""HTTP scoring: load, validate, score, explain, log; no torch."""

@@ -1,0 +1,67 @@
+"""uvicorn's HTTP protocol with two bounds of its own: headers come in time, and are not endless.
+
+uvicorn waits as long as it takes for a first request and for the rest of its headers. A client that
+sends a byte a minute (slow loris) would hold its connection for ever.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from bimetal.service.limits import Limits
+
+__all__ = ["GuardedProtocol"]
+
+
+class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
+    """Closes a connection whose headers are late or too large; the limits come with the config."""
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)
+        self._limits: Limits = config.limits
+        self._timer: asyncio.TimerHandle | None = None
+        self._n_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for headers."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Count what belongs to headers that are not complete."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop()
+            return
+        self._n_bytes += len(data)
+        if self._n_bytes > self._limits.header_bytes:
+            self._close()
+        elif self._timer is None:
+            self._wait()
+
+    def shutdown(self) -> None:
+        """Stop: a connection with nothing to say is cut, lest a TLS farewell be waited for."""
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and self.transport.get_write_buffer_size() == 0:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._stop()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._timer = self.loop.call_later(self._limits.header_seconds, self._close)
+
+    def _stop(self) -> None:
+        self._n_bytes = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()

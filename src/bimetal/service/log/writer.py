@@ -1,0 +1,237 @@
+"""Writer: one thread that writes for all who wait (group commit).
+
+A sync of the disk costs about a millisecond and does not care how much it syncs. So whoever appends joins a
+queue; the writer takes all that waits, chains it, commits once, and only then lets them go on. What fails is
+undone as a whole and refused with `LogUnavailable`; the next group tries again, with a new connection, so that
+a log recovers by itself when there is room again.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bimetal.errors import DataError
+from bimetal.service.log import store as stores
+from bimetal.service.log.group import ErasureOrder, Group
+from bimetal.service.log.record import GENESIS, DuplicateRequest, LogUnavailable, Record
+from bimetal.service.log.store import Store, entry_of, stored
+
+__all__ = ["MAX_GROUP", "MAX_WAITING", "Work", "Writer"]
+
+MAX_WAITING = 20_000
+"""Records that may wait; more are refused at once. One call alone may bring any number."""
+MAX_GROUP = 4_096
+"""Records of one transaction, about: a call is never split."""
+
+Work = Sequence[Record] | ErasureOrder
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    work: Work
+    loop: asyncio.AbstractEventLoop | None
+    future: Any
+
+    @property
+    def n(self) -> int:
+        return 1 if isinstance(self.work, ErasureOrder) else len(self.work)
+
+    @property
+    def request_ids(self) -> set[str]:
+        if isinstance(self.work, ErasureOrder):
+            return {self.work.request_id}
+        return {record.request_id for record in self.work}
+
+
+class Writer:
+    """The one who writes, of one process.
+
+    Parameters
+    ----------
+    connect : callable
+        Returns a new `Store`.
+    clock : callable
+        Returns an aware datetime.
+    max_waiting : int
+        How many records may wait.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Store], clock: Callable[[], datetime], max_waiting: int
+    ) -> None:
+        self._connect, self._clock, self._max_waiting = connect, clock, max_waiting
+        self._store: Store | None = None
+        self._entering = threading.Lock()
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._n_waiting = 0
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+        self._archived: set[str] = set()
+        self._last = (0, GENESIS)  # of what was acknowledged
+
+    async def take(self, work: Work) -> Any:
+        """Write, and return the entries (of an erasure, the entry) once they are on the disk.
+
+        Raises
+        ------
+        LogUnavailable, DuplicateRequest, DataError
+            See `DecisionLog.append` and `ChainedLog.erase`.
+        """
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._enqueue(_Job(work, loop, future))
+        return await future
+
+    def take_now(self, work: Work) -> Any:
+        """Do what `take` does, for callers without an event loop."""
+        future: Future[Any] = Future()
+        self._enqueue(_Job(work, None, future))
+        return future.result()
+
+    def close(self) -> None:
+        """Write what waits, and let go."""
+        with self._entering:
+            is_first, self._is_closed = not self._is_closed, True
+            if is_first:
+                self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join()
+        if self._store is not None:
+            self._store.close()
+
+    def _enqueue(self, job: _Job) -> None:
+        with self._entering:
+            if self._is_closed:
+                raise LogUnavailable("the decision log is closed")
+            if self._n_waiting and self._n_waiting + job.n > self._max_waiting:
+                raise LogUnavailable(
+                    f"{self._n_waiting} records wait for the decision log already; try again later"
+                )
+            self._n_waiting += job.n
+            self._queue.put(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="decision log", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        while jobs := self._take():
+            outcomes = self._written(jobs)
+            with self._entering:
+                self._n_waiting -= sum(job.n for job in jobs)
+            _settle(jobs, outcomes)
+
+    def _take(self) -> list[_Job]:
+        """Return all that waits, at least one job; nothing when the log is closed."""
+        job = self._queue.get()
+        jobs: list[_Job] = []
+        n = 0
+        with suppress(queue.Empty):
+            while job is not None:
+                jobs.append(job)
+                n += job.n
+                if n >= MAX_GROUP:
+                    return jobs
+                job = self._queue.get_nowait()
+            self._queue.put(None)  # the end: what came before it is written first
+        return jobs
+
+    def _written(self, jobs: Sequence[_Job]) -> list[Any]:
+        """Return what each job gets: its entries, or an error; nobody is ever left waiting."""
+        try:
+            store = self._store = self._store or self._connect()
+            store.begin()
+            group = self._group(store, jobs)
+            outcomes = [self._outcome(store, group, job) for job in jobs]
+            _put(store, group)
+            store.commit()
+        except Exception as error:
+            self._drop()
+            return [error] * len(jobs)
+        self._last = (group.sequence, group.hash)
+        return outcomes
+
+    def _group(self, store: Store, jobs: Sequence[_Job]) -> Group:
+        sequence, time, hash = stores.head(store)
+        self._require_growth(store, sequence, hash)
+        known = {}
+        for request_id in store.seen(sorted(set().union(*(job.request_ids for job in jobs)))):
+            for row in store.ask(stores.OF_REQUEST, request_id=request_id):
+                entry = entry_of(row)
+                known[request_id, entry.record.slot] = entry
+        return Group(sequence, time, hash, self._clock(), known)
+
+    def _require_growth(self, store: Store, sequence: int, head: str) -> None:
+        """Refuse to go on from a log that lacks what was acknowledged: a backup put in its place, say."""
+        last, hash = self._last
+        if sequence > last > 0:  # others wrote: is ours still among them?
+            ((head,),) = store.ask(stores.HASH_AT, sequence=last) or (("",),)
+        if last and (sequence < last or head != hash):
+            raise LogUnavailable(
+                f"the decision log ends at entry {sequence}, but entry {last} with hash {hash[:12]}… was "
+                "acknowledged: it was cut or replaced; put it back, then start the service again"
+            )
+
+    def _outcome(self, store: Store, group: Group, job: _Job) -> Any:
+        try:
+            if isinstance(job.work, ErasureOrder):
+                return group.erase(job.work)
+            for file_hash in {record.file_hash for record in job.work} - self._archived:
+                self._require_model(store, file_hash)
+            return group.append(job.work)
+        except (DataError, DuplicateRequest) as error:
+            return error
+
+    def _require_model(self, store: Store, file_hash: str) -> None:
+        if not store.ask(stores.HAS_MODEL, file_hash=file_hash):
+            raise DataError(
+                f"a decision can be replayed only with its model: archive_model('{file_hash:.12}…', bytes) first"
+            )
+        self._archived.add(file_hash)
+
+    def _drop(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            with suppress(LogUnavailable):
+                store.rollback()
+            store.close()
+
+
+def _put(store: Store, group: Group) -> None:
+    if group.added:
+        store.put(stores.ADD_ENTRY, [stored(entry) for entry in group.added])
+    personal = [
+        {"sequence": entry.sequence, "salt": entry.salt, "data": entry.record.personal}
+        for entry in group.added
+        if isinstance(entry.record, Record)
+    ]
+    if personal:
+        store.put(stores.ADD_PERSONAL, personal)
+    if group.erased:
+        store.put(stores.ERASE, [{"sequence": sequence} for sequence in group.erased])
+
+
+def _settle(jobs: Sequence[_Job], outcomes: Sequence[Any]) -> None:
+    """Hand over outcomes: those of an event loop with one wake-up."""
+    by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Any, Any]]] = {}
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        by_loop.setdefault(job.loop, []).append((job.future, outcome))
+    for loop, pairs in by_loop.items():
+        if loop is None:
+            _hand_over(pairs)
+        else:
+            with suppress(RuntimeError):  # a loop that was closed: nobody waits there any more
+                loop.call_soon_threadsafe(_hand_over, pairs)
+
+
+def _hand_over(pairs: Sequence[tuple[Any, Any]]) -> None:
+    for future, outcome in pairs:
+        # A caller who gave up has cancelled it; his record is written all the same.
+        if not future.done():
+            is_error = isinstance(outcome, Exception)
+            (future.set_exception if is_error else future.set_result)(outcome)
