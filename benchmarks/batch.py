@@ -16,8 +16,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -62,30 +63,27 @@ def drawn(data: Any, n: int) -> pa.RecordBatch:
     return pa.RecordBatch.from_pandas(data.X.iloc[rows], preserve_index=False)
 
 
-def million(seconds: dict[str, float], n_rows: int, goal: float | None = None) -> list[Row]:
+def million(seconds: dict[str, float], n_rows: int, goals: Sequence[str] = ()) -> list[Row]:
     """Million rows a second from seconds a call."""
-    return [Row(name, n_rows / s / 1e6, "M rows/s", goal=goal) for name, s in seconds.items()]
+    return [
+        Row(name, n_rows / s / 1e6, "M rows/s", goal=GOAL if name in goals else None)
+        for name, s in seconds.items()
+    ]
 
 
 def from_memory(model: CreditModel, batch: pa.RecordBatch, n_rounds: int) -> list[Row]:
     """Matrix to points, and Arrow to everything that is written, by instruction set."""
     rows = np.ascontiguousarray(model.rows(pa.Table.from_batches([batch])))
-    matrix: Calls = {
-        f"matrix to probabilities, {isa}": lambda e=Engine(model.program, isa=isa): e.run(rows)
-        for isa in isas()
-    }
-    whole: Calls = {
-        f"Arrow to scores and decisions, {isa}": lambda s=CreditScores(model, isa): s.columns(batch)
-        for isa in isas()
-    }
-    found = take_turns({**matrix, **whole, "Arrow to matrix": lambda: model.rows(pa.Table.from_batches([batch]))},
-                       n_rounds)  # fmt: skip
-    best = {
-        f"{kind}, {isas()[0]}"
-        for kind in ("matrix to probabilities", "Arrow to scores and decisions")
-    }
-    rows_of = million(found, len(rows))
-    return [Row(r.name, r.value, r.unit, goal=GOAL) if r.name in best else r for r in rows_of]
+    table = pa.Table.from_batches([batch])
+    calls: Calls = {"Arrow to matrix": lambda: model.rows(table)}
+    for isa in isas():
+        engine, scores = Engine(model.program, isa=isa), CreditScores(model, isa)
+        calls[f"matrix to probabilities, {isa}"] = partial(engine.run, rows)
+        calls[f"Arrow to scores and decisions, {isa}"] = partial(scores.columns, batch)
+    found = take_turns(calls, n_rounds)
+    best = isas()[0]
+    goals = (f"matrix to probabilities, {best}", f"Arrow to scores and decisions, {best}")
+    return million(found, len(rows), goals)
 
 
 def with_reasons(model: CreditModel, batch: pa.RecordBatch) -> list[Row]:

@@ -88,7 +88,7 @@ def _envelope(good: dict[str, Any], rng: random.Random) -> dict[str, Any]:
 def _path(good: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     pieces = ["..", "%2e%2e", "%00", "cards", "cards.shadow", "%ff", "é", "a" * 5_000, "", "score", "{name}",
               "v1", "models", "*", "'", "%0d%0aX: y", quote(_noise(rng))]  # fmt: skip
-    path = "/" + "/".join(rng.choice(pieces) for _ in range(rng.randint(1, 5)))
+    path = "/" + "/".join(rng.choice(pieces) for _ in range(rng.randint(1, 5))).lstrip("/")
     if rng.random() < 0.5:
         path = f"/v1/models/{rng.choice(pieces)}/score"
     return _request(b"{}", path) | {"method": rng.choice(METHODS)}

@@ -74,7 +74,9 @@ def test_a_lie_is_found_although_its_hash_is_right(refuted: Certificate) -> None
             for p in refuted.proofs
         ),
     )
-    with pytest.raises(ProgramError, match=r"the score is monotone in 'x0', by signs\+blocks; here"):
+    with pytest.raises(
+        ProgramError, match=r"the score is monotone in 'x0', by signs\+blocks; here"
+    ):
         check_certificate(random_program(0), Certificate.loads(json.dumps(lie.spec()).encode()))
 
 

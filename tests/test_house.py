@@ -89,7 +89,9 @@ def requirements(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["dev.txt", "runtime.txt"])
 def test_every_requirement_is_pinned_exactly(name: str) -> None:
-    assert [line for line in requirements(name) if not re.fullmatch(r"[\w-]+==[\w.]+", line)] == []
+    assert [
+        line for line in requirements(name) if not re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+", line)
+    ] == []
 
 
 def test_every_dependency_of_the_project_is_pinned() -> None:

@@ -15,10 +15,11 @@ import pyarrow.csv
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
-from credit_models import toy_model, toy_table
+from credit_models import toy_model, toy_program, toy_table
 
 from bimetal import reference
-from bimetal.errors import DataError, FormatError, MissingExtraError
+from bimetal.columns import Column, Lists, to_rows
+from bimetal.errors import ColumnError, DataError, FormatError, MissingExtraError
 from bimetal.finance.credit.model import CreditModel
 from bimetal.format import dumps
 from bimetal.runtime import isas
@@ -119,15 +120,17 @@ def test_points_beyond_float64_are_divided_once() -> None:
 
 def test_each_problem_of_a_row_is_said_and_its_neighbours_are_scored() -> None:
     model = toy_model(0)
-    good = {name: [values[0]] * 5 for name, values in toy_table(model.program, 1, 2).items()}
-    good["income"] = [50.0, -3.0, float("inf"), None, 50.0]
-    good["age"], good["housing"] = [40.0, 5.0, 40.0, 40.0, 40.0], ["own"] * 4 + ["tent"]
+    good = {name: [values[0]] * 6 for name, values in toy_table(model.program, 1, 2).items()}
+    good["income"] = [50.0, -3.0, float("inf"), None, 50.0, 1e300]
+    good["age"] = [40.0, 5.0, 40.0, 40.0, 40.0, 40.0]
+    good["housing"] = ["own"] * 4 + ["tent", "own"]
     got = scores_of(model, pa.table(good))
     texts = [text or "" for text in got["problem"]]
     assert got["decision"][0] != "refused" and texts[0] == ""
     assert got["decision"][1:4] == ["refused"] * 3 and got["decision"][4] != "refused"
     assert "income: 0 to any expected, got -3" in texts[1] and "age: 18 to 110" in texts[1]
     assert "income: a finite number" in texts[2] and "income: a value expected" in texts[3]
+    assert got["decision"][5] == "refused" and "income: a finite number" in texts[5]
     assert "never saw" in texts[4] and "scored as 'other'" in texts[4]
 
 
@@ -137,6 +140,45 @@ def test_a_policy_may_refuse_unknown_categories() -> None:
     got = scores_of(model, table)
     is_unknown = [home == "houseboat" for home in table.column("housing").to_pylist()]
     assert [decision == "refused" for decision in got["decision"]] == is_unknown
+
+
+# ---- Arrow columns to raw rows, the fast way -------------------------------------------------------
+
+HOMES = Column("home", "category", ("own", "rent", "other"))
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
+)
+@pytest.mark.parametrize("chunks", [[7], [3, 0, 4], [0]])
+def test_arrow_text_is_read_as_any_list_is(kind: pa.DataType, chunks: list[int]) -> None:
+    rng = np.random.default_rng(0)
+    choices = np.array(["own", "rent", "boat", None], dtype=object)
+    values = [rng.choice(choices, n).tolist() for n in chunks]
+    column = pa.chunked_array([pa.array(v, pa.string()).cast(kind) for v in values], kind)
+    flat = [value for part in values for value in part]
+    expected = to_rows(Lists({"home": flat}), [HOMES])
+    np.testing.assert_array_equal(to_rows(pa.table({"home": column}), [HOMES]), expected)
+
+
+def test_a_dictionary_entry_that_no_row_uses_is_no_value() -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([1, None], pa.int8()), ["forty", None])
+    rows = to_rows(
+        pa.table({"age": texts}), [Column("age")]
+    )  # all missing, so a number may stand there
+    assert np.isnan(rows).all() and rows.shape == (2, 1)
+    with pytest.raises(ColumnError, match="must hold numbers"):
+        to_rows(pa.table({"age": texts.take(pa.array([0, 1])).fill_null("x")}), [Column("age")])
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.float32(), pa.float64(), pa.bool_()])
+def test_arrow_nulls_are_missing_and_the_rest_stays(kind: pa.DataType) -> None:
+    column = pa.chunked_array(
+        [pa.array([1, None], pa.int8()), pa.array([None, 0], pa.int8())]
+    ).cast(kind)
+    rows = to_rows(pa.table({"x": column}), [Column("x")])
+    np.testing.assert_array_equal(rows, np.array([[1], [np.nan], [np.nan], [0]], np.float32))
+    assert rows.flags.c_contiguous
 
 
 # ---- From file to file ---------------------------------------------------------------------------
@@ -191,6 +233,20 @@ def test_a_plain_classifier_has_no_problems_to_count(tmp_path: Path) -> None:
     data = stored(table, tmp_path / "in.parquet")
     summary = score(GOLDEN, data, tmp_path / "out.parquet")
     assert (summary.n_rows, summary.n_refused, summary.n_warned) == (80, 0, 0)
+
+
+@pytest.mark.parametrize("target", [".parquet", ".feather", ".csv"])
+def test_a_kept_category_comes_through_whatever_its_dictionaries(
+    tmp_path: Path, target: str
+) -> None:
+    model = toy_model(0)
+    branches = [pa.array([f"b{i % 7 + k}" for i in range(100)]) for k in (0, 20, 40)]
+    column = pa.chunked_array([branch.dictionary_encode() for branch in branches])
+    table = applications(model, 300).append_column("branch", column)
+    data = stored(table, tmp_path / "in.parquet", 100)
+    score(model, data, tmp_path / f"out{target}", keep=["branch"], batch_rows=64)
+    got = read_table(tmp_path / f"out{target}").column("branch").to_pylist()
+    assert got == column.to_pylist()
 
 
 @pytest.mark.parametrize("sizes", [[], [0], [5], [4, 4], [1] * 9, [0, 7, 0, 9], [40]])
@@ -252,9 +308,9 @@ BROKEN: dict[str, tuple[Callable[[pa.Table], pa.Table], str]] = {
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_table_that_does_not_fit_stops_all_and_leaves_nothing(tmp_path: Path, case: str) -> None:
-    model = toy_model(0)
     change, complaint = BROKEN[case]
-    data = stored(change(applications(model)), tmp_path / "in.parquet")
+    model = toy_model(0) if "late" not in case else toy_program(0)
+    data = stored(change(applications(toy_model(0))), tmp_path / "in.parquet")
     keep = ["points"] if "kept" in case else []
     with pytest.raises(DataError, match=complaint):
         score(model, data, tmp_path / "out.parquet", keep=keep, batch_rows=50)
@@ -455,9 +511,9 @@ def test_workers_that_die_for_ever_end_the_job_and_leave_nothing(ray: Any, tmp_p
 def test_an_error_in_a_late_part_stops_the_cluster_and_leaves_nothing(
     ray: Any, tmp_path: Path
 ) -> None:
-    model = toy_model(0)
-    data = stored(broken(applications(model)), tmp_path / "in.parquet", 50)
-    cluster = Cluster(recipe_of(model), workers=2, part_rows=50)
+    program = toy_program(0)
+    data = stored(broken(applications(toy_model(0))), tmp_path / "in.parquet", 50)
+    cluster = Cluster(recipe_of(program), workers=2, part_rows=50)
     with pytest.raises(
         DataError, match=r"in\.parquet': column 'income'.*begins at row 4"
     ) as caught:

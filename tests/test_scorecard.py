@@ -266,7 +266,7 @@ def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: s
 
 
 def test_two_labels_are_needed_and_two_rows_of_each() -> None:
-    X, y = applications(60)
+    X, _ = applications(60)
     with pytest.raises(DataError, match="one class"):
         BinaryScorecard(**QUICK).fit(X, np.zeros(60, int))
     with pytest.raises(DataError, match="exactly two labels"):

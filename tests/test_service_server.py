@@ -1,6 +1,7 @@
 """The service behind a real server: sockets, TLS, slow and broken clients, signals, several processes."""
 
 import datetime
+import secrets
 import ssl
 import subprocess
 import sys
@@ -46,13 +47,13 @@ def require_sound(home: Home, acknowledged: dict[str, Any]) -> None:
 
 def load(server: Server, acknowledged: dict[str, Any], until: threading.Event, who: int) -> None:
     """Ask one application after the other until told to end, or nobody answers."""
-    many = applications(server.home.model, 20)
+    many, run = applications(server.home.model, 20), secrets.token_hex(4)
     with httpx.Client(
         base_url=server.url, headers=server.headers, timeout=20, verify=False
     ) as http:
         k = 0
         while not until.is_set():
-            number, k = f"{who}-{len(acknowledged)}-{k}", k + 1
+            number, k = f"{run}-{who}-{k}", k + 1
             body = {"application": many[k % 20], "request_id": number}
             try:
                 response = http.post("/v1/models/cards/score", json=body)
@@ -115,7 +116,7 @@ def kill_under_load(home: Home, n_rounds: int) -> None:
             clients.wait_for(10 + 7 * (round_ % 5))
             server.process.kill()
             server.process.wait()
-            acknowledged |= {f"{k}": v for k, v in clients.end().items() if k not in acknowledged}
+            acknowledged |= clients.end()
         require_sound(home, acknowledged)
 
 

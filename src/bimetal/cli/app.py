@@ -40,15 +40,21 @@ for group in (continual, credit, keys, audit):
     app.add_typer(group)
 
 
-@app.callback()
-def _version(
-    version: bool = typer.Option(False, "--version", is_eager=True, help="Show the version."),
-) -> None:
-    if version:
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
         import bimetal
 
         typer.echo(f"bimetal {bimetal.__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    pass
 
 
 class UsageError(Exception):

@@ -12,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimetal.columns import to_rows
+from bimetal.errors import NotFiniteError
 from bimetal.explain.form import points_program
 from bimetal.finance.credit.model import CreditModel
 from bimetal.program import MISSING, Encode, Link
 from bimetal.reference.link import link as answers_of
 from bimetal.runtime import Engine
-from bimetal.scale.scores import Scores, answer_fields, label_column, labels_of
+from bimetal.scale.scores import Scores, answer_fields, label_column, labels_of, likeliest
 
 __all__ = ["DECISIONS", "REFUSED", "CreditScores"]
 
 DECISIONS = ("decline", "refer", "approve", "refused")
 REFUSED = DECISIONS.index("refused")
+
+_NOT_FINITE = "a finite number expected, got an infinity or a number beyond 3.4e38"
 
 Rows = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -82,7 +85,7 @@ class CreditScores(Scores):
         """Return the arrays of `fields`. Raises what `to_rows` does."""
         import pyarrow as pa
 
-        rows = to_rows(pa.Table.from_batches([batch]), self.program.columns)
+        rows = self._rows(pa.Table.from_batches([batch]))
         problems, is_refused = self._problems(rows)
         points = self.engine.run(rows)[:, 0].astype(np.int64)
         decisions = self._decisions(points, is_refused)
@@ -96,6 +99,13 @@ class CreditScores(Scores):
             problems,
         ]
 
+    def _rows(self, table: Any) -> Rows:
+        """Return raw rows; a number that float32 does not hold becomes an infinity, to be refused."""
+        try:
+            return to_rows(table, self.program.columns)
+        except NotFiniteError:
+            return to_rows(_with_infinities(table), self.program.columns)
+
     def _answers(self, points: NDArray[np.int64], absent: Mask | None) -> list[Any]:
         """Return probabilities and class: what the Program's link makes of its points."""
         import pyarrow as pa
@@ -105,7 +115,7 @@ class CreditScores(Scores):
         answers = answers_of(link, points[:, None].astype(np.int32))
         labels = labels_of(self.program)
         probabilities = [pa.array(np.ascontiguousarray(p), mask=absent) for p in answers.T]
-        return [*probabilities, label_column(answers.argmax(axis=1), labels, absent)]
+        return [*probabilities, label_column(likeliest(answers), labels, absent)]
 
     def _decisions(self, points: NDArray[np.int64], is_refused: Mask) -> NDArray[np.int8]:
         """Return the number of each decision, as `Policy.decide` makes it."""
@@ -158,13 +168,30 @@ class CreditScores(Scores):
     def _found(self, rows: Rows) -> Iterator[tuple[int, str, str, bool]]:
         for problem in self.model.check(rows):
             yield problem.row, problem.column, problem.message, problem.is_refused
-        for j in np.flatnonzero(~np.isfinite(rows).all(axis=0)):
+        is_finite = np.isfinite(rows)
+        if is_finite.all():
+            return
+        for j in np.flatnonzero(~is_finite.all(axis=0)):
             name = self.program.columns[j].name
             for i in np.flatnonzero(np.isinf(rows[:, j])):
-                yield int(i), name, "a finite number expected, got an infinity", True
+                yield int(i), name, _NOT_FINITE, True
             if self._needs_value[j]:
                 for i in np.flatnonzero(np.isnan(rows[:, j])):
                     yield int(i), name, "a value expected: training saw none missing", True
+
+
+def _with_infinities(table: Any) -> Any:
+    """Return the table with infinities for the numbers that are too large for float32."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for j, name in enumerate(table.column_names):
+        column = table.column(j)
+        if pa.types.is_float64(column.type) or pa.types.is_decimal(column.type):
+            wide = column.cast(pa.float64())
+            too_large = pc.greater(pc.abs(wide), float(np.finfo(np.float32).max))
+            table = table.set_column(j, name, pc.if_else(too_large, np.inf, wide))
+    return table
 
 
 def _ratio(numerators: NDArray[np.int64], denominator: int) -> NDArray[np.float64]:

@@ -30,8 +30,21 @@ def open_sink(path: str | os.PathLike[str], schema: Any) -> Iterator[Callable[[A
         When the file cannot be written; nothing is left behind.
     """
     kind = kind_of(path)
-    with atomic_write(path) as file, _writer(kind, file, schema) as writer:
-        yield writer.write_batch if kind == "parquet" else writer.write
+    # An Arrow file has one dictionary for a column, but each batch may bring another: write the values.
+    plain = _decoded(schema) if kind == "arrow" else schema
+    with atomic_write(path) as file, _writer(kind, file, plain) as writer:
+        write = writer.write_batch if kind == "parquet" else writer.write
+        yield write if plain is schema else lambda batch: write(batch.cast(plain))
+
+
+def _decoded(schema: Any) -> Any:
+    """Return the schema with the values of its dictionaries in their place; itself where it has none."""
+    pa = arrow()
+    fields = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in schema
+    ]
+    return schema if fields == list(schema) else pa.schema(fields, schema.metadata)
 
 
 def _writer(kind: str, sink: Any, schema: Any) -> Any:

@@ -13,11 +13,13 @@ from rich.text import Text
 
 from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering
+from bimetal.cli.credit.samples import AsOf, dated, read_rows
 from bimetal.cli.looks import facts, table
 from bimetal.cli.options import names_of
 from bimetal.errors import DataError
 from bimetal.explain.shapley import Contributions
 from bimetal.finance.credit.model import CreditModel
+from bimetal.finance.credit.validation.case import column_of
 from bimetal.tables import open_source
 
 __all__ = ["explain"]
@@ -46,6 +48,7 @@ def explain(
     row: Row = None,
     id_: Id = None,
     missing: Missing = None,
+    as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> Answer:
     """Explain scores: what each group of columns added or cost, exactly, and the principal reasons."""
@@ -53,9 +56,9 @@ def explain(
     if row and id_:
         raise DataError("either --row or --id expected, got both; leave one out")
     found = (
-        _with_id(credit, data, id_, names_of(missing))
+        _with_id(credit, data, id_, names_of(missing), as_of)
         if id_
-        else _at(credit, data, sorted({*(row or [0])}), names_of(missing))
+        else _at(credit, data, sorted({*(row or [0])}), names_of(missing), as_of)
     )
     numbers, applicants = [number for number, _ in found], [one for _, one in found]
     values = _values(credit, numbers, applicants)
@@ -67,10 +70,16 @@ def explain(
 Found = list[tuple[int, Any]]
 
 
-def _at(credit: CreditModel, data: Path, numbers: list[int], missing: tuple[str, ...]) -> Found:
+def _at(
+    credit: CreditModel,
+    data: Path,
+    numbers: list[int],
+    missing: tuple[str, ...],
+    as_of: str | None,
+) -> Found:
     found: Found = []
     n_rows = 0
-    for n_rows, batch in _batches(credit, data, (), missing):
+    for n_rows, batch in _batches(credit, data, (), missing, as_of):
         here = [n for n in numbers if n_rows <= n < n_rows + batch.num_rows]
         found += [(n, batch.slice(n - n_rows, 1)) for n in here]
         n_rows += batch.num_rows
@@ -82,12 +91,14 @@ def _at(credit: CreditModel, data: Path, numbers: list[int], missing: tuple[str,
     )
 
 
-def _with_id(credit: CreditModel, data: Path, text: str, missing: tuple[str, ...]) -> Found:
+def _with_id(
+    credit: CreditModel, data: Path, text: str, missing: tuple[str, ...], as_of: str | None
+) -> Found:
     column, equals, value = text.partition("=")
     if not (column and equals):
         raise DataError(f"--id expects column=value such as application=4711, got {text!r}")
     found: Found = []
-    for n_before, batch in _batches(credit, data, (column,), missing):
+    for n_before, batch in _batches(credit, data, (column,), missing, as_of):
         same = [i for i, v in enumerate(batch.column(column).to_pylist()) if _is(v, value)]
         found += [(n_before + i, batch.slice(i, 1)) for i in same]
     if not found:
@@ -103,9 +114,19 @@ def _with_id(credit: CreditModel, data: Path, text: str, missing: tuple[str, ...
 
 
 def _batches(
-    credit: CreditModel, data: Path, keep: tuple[str, ...], missing: tuple[str, ...]
+    credit: CreditModel,
+    data: Path,
+    keep: tuple[str, ...],
+    missing: tuple[str, ...],
+    as_of: str | None,
 ) -> Iterator[tuple[int, Any]]:
     n_before = 0
+    if credit.policy.dates:
+        whole = dated(read_rows(data, missing), credit, as_of)
+        for name in keep:
+            column_of(whole, name)
+        yield 0, whole.combine_chunks().to_batches()[0]
+        return
     with open_source(data, credit.program.columns, keep, missing) as source:
         for batch in source.batches:
             yield n_before, batch

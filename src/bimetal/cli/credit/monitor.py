@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from bimetal.cli.answer import Answer, AsJson, answering
-from bimetal.cli.credit.samples import read_rows, seen_findings, thresholds_of
+from bimetal.cli.credit.samples import AsOf, dated, read_rows, seen_findings, thresholds_of
 from bimetal.cli.options import names_of
 from bimetal.finance.credit.model import CreditModel
 from bimetal.finance.credit.profile import Profile
@@ -42,6 +42,8 @@ def monitor(
     target: Target = None,
     thresholds: Limits = None,
     missing: Missing = None,
+    as_of: AsOf = None,
+    all_: Annotated[bool, typer.Option("--all", help="Show green findings, too.")] = False,
     out: Out = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -53,9 +55,10 @@ def monitor(
     from bimetal.report.monitoring import write_monitoring
 
     words, scorer = names_of(missing), CreditModel.load(model)
-    profile = _profile(scorer, reference, target, words)
+    profile = _profile(scorer, reference, target, words, as_of)
     table = read_rows(data, words)
     y = None if target is None else column_of(table, target)
+    table = dated(table, scorer, as_of)
     seen = watched(scorer, profile, table, y, thresholds=thresholds_of(thresholds))
     folder = out or Path("runs") / f"{model.stem}-monitoring"
     page = write_monitoring(seen, folder)
@@ -71,13 +74,18 @@ def monitor(
         "model_id": scorer.id,
         "findings": seen.findings,
     }
-    return Answer(values, seen_findings(seen.findings, seen.light, files), seen.exit_code)
+    return Answer(
+        values, seen_findings(seen.findings, seen.light, files, has_green=all_), seen.exit_code
+    )
 
 
-def _profile(model: CreditModel, path: Path, target: str | None, missing: Sequence[str]) -> Profile:
+def _profile(
+    model: CreditModel, path: Path, target: str | None, missing: Sequence[str], as_of: str | None
+) -> Profile:
     """Read a profile, or make one of a table; its outcomes are used where the target is among its columns."""
     if path.suffix == ".json":
         return Profile.read(path)
     table = read_rows(path, missing)
     has_outcomes = target is not None and target in table.column_names
-    return Profile.of(model, table, column_of(table, str(target)) if has_outcomes else None)
+    y = column_of(table, str(target)) if has_outcomes else None
+    return Profile.of(model, dated(table, model, as_of), y)

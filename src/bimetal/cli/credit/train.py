@@ -1,11 +1,13 @@
 """``bimetal credit train``: applications in; a scorecard, its proofs, its profile and its validation out."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bimetal import metrics
 from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering, narrated
 from bimetal.cli.credit.lesson import (
@@ -21,11 +23,21 @@ from bimetal.cli.looks import facts
 from bimetal.cli.options import names_of, require_folder, special_codes_of
 from bimetal.encoders import Encoder, OptBinningEncoder, QuantileEncoder, TreeEncoder
 from bimetal.errors import DataError
+from bimetal.explain.certificate import Certificate, certify
+from bimetal.finance.credit.dates import DateSpec
+from bimetal.finance.credit.jurisdictions import jurisdiction_named
 from bimetal.finance.credit.model import CreditModel
+from bimetal.finance.credit.policy import Policy
+from bimetal.finance.credit.profile import Profile
+
+if TYPE_CHECKING:
+    from bimetal.finance.credit.validation.pack import ValidationPack
 
 __all__ = ["train"]
 
 CLASSINGS = ("tree", "optbinning", "quantile")
+FEWEST_HELD = 200
+"""Rows held out from which a profile for monitoring can be made."""
 
 Data = Annotated[Path, typer.Argument(help="CSV, Parquet or Arrow (Feather).", show_default=False)]
 Target = Annotated[str, typer.Option(help="The column of outcomes.", show_default=False)]
@@ -111,19 +123,17 @@ def train(
     from bimetal.finance.credit.scorecard import BinaryScorecard
 
     require_folder(out)
-    dates = dates_of(date or (), None if as_of else time)
-    words = names_of(missing)
-    hidden = (*names_of(drop), *names_of(group))
     window = Window(time, out_of_time, as_of, window_months, holdout)
+    dates = dates_of(date or (), time)
+    _require_known(names_of(challengers), jurisdiction, window, dates)
+    words, rivals = names_of(missing), names_of(challengers)
+    hidden = (*names_of(drop), *(part for name in names_of(group) for part in name.split("+")))
+    encoder = _encoder(classing, bins, names_of(categorical), special_codes_of(special))
     lesson = read_lesson(
         data, target, bad=bad, drop=hidden, dates=dates, missing=words, window=window, seed=seed
     )
-    given = {} if policy is None else json_of(policy, "policy")
-    if jurisdiction is not None:
-        given["jurisdiction"] = jurisdiction
-    given.setdefault("name", data.stem)
     card = BinaryScorecard(
-        encoder=_encoder(classing, bins, names_of(categorical), special_codes_of(special)),
+        encoder=encoder,
         trends=trends_of(trend or ()),
         max_rules=interactions,
         pdo=pdo,
@@ -133,52 +143,80 @@ def train(
         bad_rate=bad_rate,
         cost_ratio=cost_ratio,
         coverage=coverage,
-        policy=given,
+        policy=_policy(policy, jurisdiction, data.stem, lesson.names),
         random_state=seed,
         verbose=not as_json,
     )
-    X, y = lesson.rows(lesson.train)
     inferred = None
     if rejects is None:
-        card.fit(X, y)
+        card.fit(*lesson.rows(lesson.train))
     else:
         inferred = with_rejects(
             lesson, rejects, reject_method, prudence, dates=dates, as_of=as_of, missing=words,
             seed=seed,
         )  # fmt: skip
         card.fit(inferred.X, inferred.y, sample_weight=inferred.weight)
-    model = _signed(card, lesson, data, target, inferred, dates if as_of else ())
-    files = _written(model, card, lesson, out)
+    model = _signed(card, lesson, data, target, inferred, dates)
+    proof = certify(model.program, card.trends_, card.blocks_) if card.trends_ else None
+    pack = None
+    if len(lesson.held):
+        with narrated(not as_json) as progress:
+            pack = _judged(model, lesson, data, rivals, names_of(group), proof, seed, progress)
+    folder = report_dir or Path("runs") / out.stem
+    files = _written(model, _profile(model, lesson), proof, pack, out, folder)
     values = {
         "out": str(out),
         "id": model.id,
         "policy_id": model.policy_id,
         "file_bytes": out.stat().st_size,
+        "classes": dict(zip(("good", "bad"), lesson.classes, strict=True)),
         "n_train_rows": len(lesson.train),
         "n_holdout_rows": len(lesson.held),
         "split": lesson.split,
         "trends": card.trends_,
         "n_rules": card.report_.n_rules,
-        "measures": card.report_.measures,
+        "measures": model.program.provenance["measures"],
         "cutoff_score": float(model.policy.scaling.score(model.policy.cutoff)),
         "rejects": None if inferred is None else inferred.spec(),
         "seconds": card.report_.seconds,
         **files,
     }
-    if len(lesson.held):
-        folder = report_dir or Path("runs") / out.stem
-        values |= _judged(
-            model,
-            lesson,
-            data,
-            names_of(challengers),
-            names_of(group),
-            folder,
-            files,
-            seed,
-            as_json,
-        )
+    if pack is not None:
+        found = pack.facts["outcomes"]["discrimination"]["measures"]
+        values |= {"light": pack.light, "holdout": found}
     return Answer(values, facts(_shown(values)))
+
+
+def _require_known(
+    challengers: tuple[str, ...], jurisdiction: str | None, window: Window, dates: tuple[Any, ...]
+) -> None:
+    """Refuse before the training what would be refused after it."""
+    from bimetal.finance.credit.challengers import make
+    from bimetal.finance.credit.validation.rivals import SHORT
+
+    for name in challengers:
+        make(SHORT.get(name, name))
+    if challengers and not window.share:
+        raise DataError("--challengers are compared on rows held out: --holdout above 0 expected")
+    if jurisdiction is not None:
+        jurisdiction_named(jurisdiction)
+    if dates and window.column is None and window.as_of is None:
+        raise DataError(
+            "--date counts back from the day of each application: name its column with --time, or "
+            "give one day for all with --as-of"
+        )
+
+
+def _policy(
+    path: Path | None, jurisdiction: str | None, name: str, columns: list[str]
+) -> dict[str, Any]:
+    """Return the lender's part of the policy, once it fits the columns."""
+    given = {} if path is None else json_of(path, "policy")
+    if jurisdiction is not None:
+        given["jurisdiction"] = jurisdiction
+    given.setdefault("name", name)
+    Policy.from_spec(given).require_columns(tuple(columns))
+    return given
 
 
 def _encoder(
@@ -199,7 +237,7 @@ def _encoder(
 
 
 def _signed(
-    card: Any, lesson: Lesson, data: Path, target: str, inferred: Any, dates: Any
+    card: Any, lesson: Lesson, data: Path, target: str, inferred: Any, dates: tuple[DateSpec, ...]
 ) -> CreditModel:
     """Return the model with the lender's labels, the dates it counts, and where it comes from."""
     made = {
@@ -207,37 +245,60 @@ def _signed(
         "target": target,
         "split": lesson.split,
         "rejects": None if inferred is None else inferred.spec(),
+        "measures": _measures(card, inferred),
     }
     program = replace(
         card.program_,
         classes=lesson.classes,
         provenance={**card.program_.provenance, **made},
     )
-    return CreditModel(program, replace(card.model_.policy, dates=tuple(dates)))
+    policy = card.model_.policy
+    if dates:  # in use there is one application and one day: `CreditModel.rows(table, as_of)`
+        policy = replace(policy, dates=tuple(replace(d, as_of_column=None) for d in dates))
+    return CreditModel(program, policy)
 
 
-def _written(model: CreditModel, card: Any, lesson: Lesson, out: Path) -> dict[str, str]:
-    from bimetal.explain.certificate import certify
-    from bimetal.finance.credit.profile import Profile
+def _measures(card: Any, inferred: Any) -> dict[str, float]:
+    """Return the out-of-fold measures, of rows whose outcome somebody saw."""
+    found: dict[str, float] = card.report_.measures
+    if inferred is None:
+        return found
+    seen = ~inferred.is_inferred
+    p = card.model_.policy.scaling.probability(card.oof_points_)
+    return {name: getattr(metrics, name)(inferred.y[seen], p[seen]) for name in found}
 
+
+def _profile(model: CreditModel, lesson: Lesson) -> Profile:
+    """Count rows held out, which are what later months are held to; else training rows, unjudged.
+
+    On its own training rows a model ranks too well: monitoring would cry wolf at once.
+    """
+    if len(lesson.held) >= FEWEST_HELD:
+        return Profile.of(model, *lesson.whole(lesson.held))
+    return Profile.of(model, lesson.whole(lesson.train)[0])
+
+
+def _written(
+    model: CreditModel,
+    profile: Profile,
+    proof: Certificate | None,
+    pack: "ValidationPack | None",
+    out: Path,
+    folder: Path,
+) -> dict[str, str]:
+    """Write all files, the model last: where it is, the others are."""
+    from bimetal.report.validation import write_validation
+
+    files = {}
+    if pack is not None:
+        files["report"] = str(write_validation(pack, folder))
+    if proof is not None:
+        files["certificate"] = str(out.with_suffix(".certificate.json"))
+        proof.save(files["certificate"])
+    files["profile"] = str(out.with_suffix(".profile.json"))
+    profile.write(files["profile"])
     model.save(out)
-    files = {"profile": out.with_suffix(".profile.json")}
-    Profile.of(_undated(model), *_labelled(lesson, lesson.train)).write(files["profile"])
-    if card.trends_:
-        files["certificate"] = out.with_suffix(".certificate.json")
-        certify(model.program, card.trends_, card.blocks_).save(files["certificate"])
-    return {name: str(path) for name, path in files.items()}
-
-
-def _undated(model: CreditModel) -> CreditModel:
-    """Return the model for tables whose dates are numbers already."""
-    return (
-        CreditModel(model.program, replace(model.policy, dates=())) if model.policy.dates else model
-    )
-
-
-def _labelled(lesson: Lesson, rows: Any) -> tuple[Any, Any]:
-    return lesson.table.take(rows), lesson.y[rows]
+    return files
 
 
 def _judged(
@@ -246,48 +307,50 @@ def _judged(
     data: Path,
     challengers: tuple[str, ...],
     groups: tuple[str, ...],
-    folder: Path,
-    files: dict[str, str],
+    proof: Certificate | None,
     seed: int,
-    as_json: bool,
-) -> dict[str, Any]:
-    from bimetal.explain.certificate import Certificate
+    progress: Callable[[str], None],
+) -> "ValidationPack":
     from bimetal.finance.credit.validation.pack import validate
-    from bimetal.report.validation import write_validation
 
-    proof = Certificate.load(files["certificate"]) if "certificate" in files else None
-    X, y = _labelled(lesson, lesson.held)
-    with narrated(not as_json) as progress:
-        pack = validate(
-            _undated(model),
-            X,
-            y,
-            development=_labelled(lesson, lesson.train),
-            dates=None if lesson.moments is None else lesson.moments[lesson.held],
-            groups=groups,
-            challengers=challengers,
-            certificate=proof,
-            data_files={"development": data},
-            seed=seed,
-            progress=progress,
-        )
-        page = write_validation(pack, folder)
-    found = pack.facts["outcomes"]["discrimination"]
-    return {"report": str(page), "light": pack.light, "holdout": found}
+    X, y = lesson.whole(lesson.held)
+    return validate(
+        model,
+        X,
+        y,
+        development=lesson.whole(lesson.train),
+        dates=None if lesson.moments is None else lesson.moments[lesson.held],
+        groups=groups,
+        challengers=challengers,
+        certificate=proof,
+        data_files={"development": data},
+        seed=seed,
+        progress=progress,
+    )
 
 
 def _shown(values: dict[str, Any]) -> dict[str, Any]:
     trends = [f"{name} {'up' if sign > 0 else 'down'}" for name, sign in values["trends"].items()]
+    classes = values["classes"]
     shown = {
         "model": f"{values['out']}, {amount(values['file_bytes'])} bytes, {amount(values['n_rules'])} neurons",
         "id": values["id"],
         "trained": f"on {amount(values['n_train_rows'])} rows in {values['seconds']:.1f} s; {values['split']}",
+        "outcomes": f"good is {classes['good']}, bad is {classes['bad']}",
         "out of fold": ", ".join(f"{k} {v:.4f}" for k, v in values["measures"].items()),
         "cut-off": f"{values['cutoff_score']:g}",
         "trends": f"{', '.join(trends) or 'none'}" + (" (proved)" if trends else ""),
-        "profile": values["profile"],
     }
-    for name in ("certificate", "report", "light"):
-        if name in values:
-            shown[name] = values[name]
-    return shown
+    if (found := values.get("holdout")) is not None:
+        auc = found["auc"]
+        shown["held out"] = (
+            f"AUC {auc['value']:.4f} ({auc['low']:.4f} to {auc['high']:.4f}), "
+            f"KS {found['ks']['value']:.4f}, {amount(values['n_holdout_rows'])} rows"
+        )
+    if (made := values["rejects"]) is not None:
+        shown["rejects"] = (
+            f"{made['method']}: {made['reject_bad_rate']:.1%} bad assumed, "
+            f"{made['accept_bad_rate']:.1%} of the accepted seen"
+        )
+    names = ("profile", "certificate", "report", "light")
+    return shown | {name: values[name] for name in names if name in values}

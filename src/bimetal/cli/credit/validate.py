@@ -7,7 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from bimetal.cli.answer import Answer, AsJson, answering, narrated
-from bimetal.cli.credit.samples import json_of, read_sample, seen_findings, thresholds_of
+from bimetal.cli.credit.samples import (
+    AsOf,
+    dated,
+    json_of,
+    read_sample,
+    seen_findings,
+    thresholds_of,
+)
 from bimetal.cli.options import names_of
 from bimetal.errors import DataError
 from bimetal.explain.certificate import Certificate
@@ -88,6 +95,7 @@ def validate(
     missing: Missing = None,
     resamples: Annotated[int, typer.Option(help="Of each bootstrap.", min=20)] = 500,
     seed: Annotated[int, typer.Option(help="Of resampling, shuffling, challengers.")] = 0,
+    as_of: AsOf = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> Answer:
@@ -100,7 +108,11 @@ def validate(
 
     words, scorer = names_of(missing), CreditModel.load(model)
     table, y = read_sample(data, target, words)
+    times, names = _column(table, date), _column(table, ids)
+    table = dated(table, scorer, as_of)
     before = None if development is None else read_sample(development, target, words)
+    if before is not None:
+        before = (dated(before[0], scorer, as_of), before[1])
     folder = out or Path("runs") / f"{model.stem}-validation"
     options: dict[str, Any] = {
         "reference_groups": _pairs(reference_group),
@@ -115,9 +127,9 @@ def validate(
     with narrated(not as_json) as progress:
         rivals: Any = names_of(challengers)
         if train is not None and rivals:
-            rivals = _trained(scorer, rivals, train, target, words, seed, progress)
+            rivals = _trained(scorer, rivals, train, target, words, as_of, seed, progress)
         pack = judged(
-            scorer, table, y, development=before, dates=_column(table, date), ids=_column(table, ids),
+            scorer, table, y, development=before, dates=times, ids=names,
             groups=names_of(group), challengers=rivals, jurisdiction=jurisdiction, stresses=stress or (),
             asset_correlation=asset_correlation, n_resamples=resamples, seed=seed, progress=progress,
             **options,
@@ -137,13 +149,13 @@ def validate(
 
 def _trained(
     model: CreditModel, names: Sequence[str], path: Path, target: str, missing: Sequence[str],
-    seed: int, progress: Any,
+    as_of: str | None, seed: int, progress: Any,
 ) -> dict[str, Any]:  # fmt: skip
     from bimetal.finance.credit.validation.rivals import trained
 
     table, y = read_sample(path, target, missing)
     labels = labels_of(y, model.program.classes, table.num_rows)
-    columns = [c.name for c in model.program.columns]
+    columns, table = [c.name for c in model.program.columns], dated(table, model, as_of)
     return trained(names, table, labels, columns, seed=seed, progress=progress)
 
 

@@ -8,6 +8,7 @@ import datetime
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.columns import Lists
+from bimetal.columns.reading import read
 from bimetal.errors import DataError
 from bimetal.explain.counterfactual import Answer, counterfactuals
 from bimetal.explain.form import PointsForm, form_of, points_program
+from bimetal.explain.grid import encode_of
 from bimetal.explain.reasons import principal_reasons
 from bimetal.explain.shapley import Contributions, Explainer
 from bimetal.files import atomic_write
-from bimetal.finance.credit.dates import apply_dates
+from bimetal.finance.credit.dates import DateSpec, apply_dates
 from bimetal.finance.credit.policy import Policy
 from bimetal.format import dumps, loads
 from bimetal.program import Link, Program
@@ -244,28 +248,59 @@ class CreditModel:
         """Return the raw rows of a table, checked: see `Engine.rows`.
 
         Dates become numbers as the policy says, counted back from `as_of` where it names no column.
+        A table that has the number and not the date is taken as it is, and so is an array.
+
+        Raises
+        ------
+        ColumnError, MissingValueError, NotFiniteError
+            When the table does not fit the model.
+        DataError
+            When a date lies in the future, or `as_of` is needed and not given.
         """
-        if self.policy.dates:
-            table = apply_dates(table, self.policy.dates, as_of)
-        return self._answers.rows(table)
+        given = Lists(table) if isinstance(table, Mapping) else table
+        if dates := self.dates_in(given):
+            given = apply_dates(given, dates, as_of)
+        return self._answers.rows(given)
+
+    def dates_in(self, table: Any) -> list[DateSpec]:
+        """Return the dates of the policy that are still to be made numbers in a table."""
+        frame = read(table) if self.policy.dates else table
+        if not self.policy.dates or isinstance(frame, np.ndarray):
+            return []
+        names = [str(name) for name in frame.columns]
+        return [d for d in self.policy.dates if d.column in names or d.name not in names]
 
     def check(self, rows: NDArray[np.float32]) -> list[Problem]:
-        """Return what the policy does not take as it is: limits passed, categories never seen."""
+        """Return what the policy does not take as it is: limits passed, categories never seen.
+
+        Special codes are no values: no limit holds for them.
+        """
         found = []
         for j, column in enumerate(self.program.columns):
             if column.name in self.policy.limits:
-                found += self._beyond(rows[:, j], column.name)
+                found += self._beyond(rows[:, j], j)
             if column.kind == "category":
                 found += self._unseen(rows[:, j], column.name)
         return found
 
-    def _beyond(self, values: NDArray[np.float32], name: str) -> list[Problem]:
+    @cached_property
+    def _codes(self) -> tuple[NDArray[np.float32], ...]:
+        """Special codes of each column."""
+        op = encode_of(self.program)
+        return tuple(
+            op.special_value[op.special_column == j] for j in range(self.program.n_columns)
+        )
+
+    def _beyond(self, values: NDArray[np.float32], j: int) -> list[Problem]:
+        name = self.program.columns[j].name
         least, greatest = self.policy.limits[name]
         low, high = (
             (-np.inf if least is None else least),
             (np.inf if greatest is None else greatest),
         )
-        wrong = np.flatnonzero((values < low) | (values > high))
+        wrong = np.flatnonzero(
+            ((values < low) | (values > high)) & ~np.isin(values, self._codes[j])
+        )
         expected = f"{'any' if least is None else f'{least:g}'} to {'any' if greatest is None else f'{greatest:g}'}"
         return [
             Problem(int(i), name, "limit", f"{expected} expected, got {values[i]:g}", True)

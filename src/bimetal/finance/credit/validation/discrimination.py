@@ -21,6 +21,7 @@ from bimetal.finance.credit.validation.estimate import Estimate, scipy_part
 __all__ = [
     "AucTest",
     "Delong",
+    "auc_alone",
     "auc_difference",
     "delong",
     "discrimination",
@@ -43,11 +44,14 @@ class Delong:
         float64 (n_models, n_models).
     n : int
         Rows.
+    method : str
+        Whose estimate of the variance.
     """
 
     auc: Floats
     covariance: Floats
     n: int
+    method: str = "DeLong"
 
     def interval(self, model: int = 0, level: float = 0.95) -> Estimate:
         """Return one AUC with its normal interval, cut at 0 and 1.
@@ -57,9 +61,8 @@ class Delong:
         """
         half = _z(level) * float(np.sqrt(self.covariance[model, model]))
         value = float(self.auc[model])
-        return Estimate(
-            value, max(0.0, value - half), min(1.0, value + half), self.n, f"DeLong {level:.0%}"
-        )
+        how = f"{self.method} {level:.0%}"
+        return Estimate(value, max(0.0, value - half), min(1.0, value + half), self.n, how)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,36 @@ def delong(y: ArrayLike, scores: Sequence[ArrayLike]) -> Delong:
     return Delong(v10.mean(axis=1), covariance, m + n)
 
 
+def auc_alone(auc: float, y: ArrayLike) -> Delong:
+    """Return an AUC whose scores are no longer there, with the variance that counts alone give.
+
+    Hanley and McNeil (1982, Radiology 143): exact for exponentially distributed scores, close for others.
+
+    Parameters
+    ----------
+    auc : float
+        In [0, 1].
+    y : array_like of shape (n_rows,)
+        The outcomes it was measured on, 0 and 1.
+
+    Examples
+    --------
+    >>> found = auc_alone(0.8, [0] * 50 + [1] * 50)
+    >>> round(float(found.covariance[0, 0]), 6)
+    0.002003
+    """
+    labels = np.asarray(y)
+    m, n = int((labels == 1).sum()), int((labels == 0).sum())
+    if min(m, n) < 2 or not 0 <= auc <= 1:
+        raise DataError(
+            f"an AUC in [0, 1] with at least two ones and two zeros expected, got {auc}, {m}, {n}"
+        )
+    two_ones, two_zeros = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = (m - 1) * (two_ones - auc**2) + (n - 1) * (two_zeros - auc**2)
+    variance = (auc * (1 - auc) + spread) / (m * n)
+    return Delong(np.array([auc]), np.array([[variance]]), m + n, "Hanley–McNeil")
+
+
 def auc_difference(found: Delong, first: int, second: int, level: float = 0.95) -> AucTest:
     """Test whether two models on the same rows have different AUCs: `first` less `second`.
 
@@ -136,7 +169,8 @@ def unpaired_auc_test(first: Delong, second: Delong, level: float = 0.95) -> Auc
     """Test the first AUCs of two samples that share no row: then and now, say."""
     variance = float(first.covariance[0, 0] + second.covariance[0, 0])
     gap = float(first.auc[0] - second.auc[0])
-    return _test(gap, variance, first.n + second.n, level, "DeLong unpaired")
+    methods = " and ".join(dict.fromkeys((first.method, second.method)))
+    return _test(gap, variance, first.n + second.n, level, f"{methods} unpaired")
 
 
 def discrimination(

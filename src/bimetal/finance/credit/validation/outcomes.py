@@ -9,6 +9,7 @@ from bimetal import metrics
 from bimetal.finance.credit.validation import calibration as cal
 from bimetal.finance.credit.validation.case import Case, Facts, Sample, tried
 from bimetal.finance.credit.validation.discrimination import (
+    auc_alone,
     delong,
     discrimination,
     unpaired_auc_test,
@@ -45,16 +46,43 @@ def ranked(case: Case) -> Facts:
     ]
     facts: dict[str, Any] = {"measures": found, "curves": _curves(sample)}
     if case.development is not None:
-        then, now = (delong(s.y, [s.risk]) for s in (case.development, sample))
-        test, drop = unpaired_auc_test(then, now), case.thresholds.auc_drop
-        facts |= {"development_auc": then.interval(), "development_test": test}
-        gap = test.difference.value
-        light = above(gap, drop, test.p_value < 0.05)
-        text = (
-            f"AUC of the development less that of the validation {gap:+.4f} (p {test.p_value:.3g})"
-        )
-        findings.append(Finding("outcomes", "fall of the AUC", light, gap, *drop, text))
+        more, finding = _fallen(case, case.development)
+        facts |= more
+        findings.append(finding)
     return facts, findings
+
+
+def _fallen(case: Case, development: Sample) -> tuple[dict[str, Any], Finding]:
+    """Compare the AUC of the development with that of the validation.
+
+    A model ranks the very rows that it learned from too well, so that their AUC would fall even
+    where nothing has changed. The one out of fold, which the trainer left in the file, is taken
+    where there is one.
+    """
+    out_of_fold = _auc_out_of_fold(case)
+    if out_of_fold is None:
+        then, source = delong(development.y, [development.risk]), "in sample"
+    else:
+        then, source = auc_alone(out_of_fold, development.y), "out of fold"
+    test = unpaired_auc_test(then, delong(case.sample.y, [case.sample.risk]))
+    gap, pair = test.difference.value, case.thresholds.auc_drop
+    text = (
+        f"AUC of the development, {source}, less that of the validation {gap:+.4f} "
+        f"(p {test.p_value:.3g})"
+    )
+    facts = {
+        "development_auc": then.interval(),
+        "development_auc_source": source,
+        "development_test": test,
+    }
+    light = above(gap, pair, test.p_value < 0.05)
+    return facts, Finding("outcomes", "fall of the AUC", light, gap, *pair, text)
+
+
+def _auc_out_of_fold(case: Case) -> float | None:
+    measures = case.model.program.provenance.get("measures")
+    value = measures.get("auc") if isinstance(measures, dict) else None
+    return value if isinstance(value, float) and 0 <= value <= 1 else None
 
 
 def calibrated(case: Case) -> Facts:
