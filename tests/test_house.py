@@ -82,12 +82,15 @@ def test_the_version_stands_in_one_place_and_its_copies_agree() -> None:
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
+EXTRAS = ("train", "cli", "report", "data", "credit", "serve", "postgres", "scale", "dev")
+
+
 def requirements(name: str) -> list[str]:
     lines = (ROOT / "requirements" / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith(("#", "-r"))]
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "runtime.txt"])
+@pytest.mark.parametrize("name", ["dev.txt", "runtime.txt", "serve.txt"])
 def test_every_requirement_is_pinned_exactly(name: str) -> None:
     assert [
         line for line in requirements(name) if not re.fullmatch(r"[\w-]+(\[\w+\])?==[\w.]+", line)
@@ -97,14 +100,14 @@ def test_every_requirement_is_pinned_exactly(name: str) -> None:
 def test_every_dependency_of_the_project_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [
-        *project["dependencies"],
-        *(w for e in ("train", "cli", "report", "data", "dev") for w in extras[e]),
-    ]
-    names = {re.split(r"[\[<>=]", w)[0].lower().replace("_", "-") for w in wanted} - {"bimetal"}
-    lines = requirements("dev.txt") + requirements("runtime.txt")
-    assert names - {line.split("==")[0].lower().replace("_", "-") for line in lines} == set()
+    wanted = [*project["dependencies"], *(w for extra in EXTRAS for w in extras[extra])]
+    names = {re.split(r"[\[<>=;]", w)[0].lower().replace("_", "-") for w in wanted} - {"bimetal"}
+    lines = [line for name in ("dev", "runtime", "serve") for line in requirements(f"{name}.txt")]
+    assert (
+        names - {re.split(r"[\[=]", line)[0].lower().replace("_", "-") for line in lines} == set()
+    )
 
 
 def test_a_server_is_never_asked_to_install_torch() -> None:
-    assert not any("torch" in line for line in requirements("runtime.txt"))
+    for name in ("runtime.txt", "serve.txt"):
+        assert not any("torch" in line for line in requirements(name))
