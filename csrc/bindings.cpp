@@ -27,6 +27,8 @@ std::vector<std::string> isas() {
 }  // namespace
 
 NB_MODULE(_engine, m) {
+    // Engines may live to the end of the interpreter, in caches and globals; that is no leak to warn of.
+    nb::set_leak_warnings(false);
     bimetal::prepare_predict_into();
     m.def("isas", isas);
     nb::class_<bimetal::Runner>(m, "Runner").def("predict_into", [](nb::handle self) {

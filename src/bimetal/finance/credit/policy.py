@@ -136,6 +136,9 @@ class Policy:
         for name, (low, high) in self.limits.items():
             ordered = low is None or high is None or low <= high
             _require(ordered, f"the limits of '{name}'", "(least, greatest)", (low, high))
+        for what, said in (("text", self.texts), ("code", self.codes)):
+            for name, text in said.items():
+                _require(isinstance(text, str), f"the {what} of '{name}'", "text", text)
         grouped = [column for columns in self.groups.values() for column in columns]
         twice = sorted({c for c in grouped if grouped.count(c) > 1})
         _require(not twice, "groups", "each column in one group", twice)
