@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from bimetal.errors import BimetalError, MissingExtraError
 from bimetal.service import arrow
+from bimetal.service.applications import Form
 from bimetal.service.body import Receive, take
 from bimetal.service.desk import Ask, Decided
 from bimetal.service.envelope import (
@@ -60,8 +61,9 @@ class Api:
         given = read_json(await take(scope, headers, receive, service.limits.body_bytes))
         require_known(given, _ONE)
         number = request_id(given.get("request_id"), scope["bimetal.id"])
-        when = self._as_of(given.get("as_of"))
-        row, warnings, errors = served.scorer.form.row(given.get("application"), "/application")
+        form = served.scorer.form
+        when = self._as_of(given.get("as_of"), form)
+        row, warnings, errors = form.row(given.get("application"), "/application", when)
         if errors:
             problem = Problem(422, "application", "the application does not fit the model", errors)
             problem.request_id = number
@@ -121,10 +123,12 @@ class Api:
             raise Problem(404, "model", "there is no model of this name; see GET /v1/models")
         return served
 
-    def _as_of(self, given: Any) -> str | None:
+    def _as_of(self, given: Any, form: Form) -> str | None:
+        """Return the moment stated; today where none is and dates are counted back from it."""
+        now = datetime.now(UTC)
         if given is None:
-            return None
-        return as_of(given, datetime.now(UTC), self.service.limits.skew_seconds)
+            return now.date().isoformat() if form.dates else None
+        return as_of(given, now, self.service.limits.skew_seconds)
 
     async def _answer(self, decided: Decided, served: Served) -> Scored:
         record, scorer = decided.record, served.scorer
@@ -150,14 +154,15 @@ class Api:
         given = read_json(body, most_objects=limits.batch_rows + 8)
         require_known(given, _MANY)
         number = request_id(given.get("request_id"), request_id(query["request_id"], ""))
-        when = self._as_of(given.get("as_of", query.get("as_of")))
+        form = served.scorer.form
+        when = self._as_of(given.get("as_of", query.get("as_of")), form)
         applications = given.get("applications")
         if type(applications) is not list:
             raise Problem(422, "request", "'applications', a list of objects, expected")
         _require_few(len(applications), limits.batch_rows)
         asks, wrong = [], []
         for k, application in enumerate(applications):
-            row, warnings, errors = served.scorer.form.row(application, f"/applications/{k}")
+            row, warnings, errors = form.row(application, f"/applications/{k}", when)
             wrong += errors
             if len(wrong) > 100:
                 break
@@ -172,8 +177,8 @@ class Api:
         self, body: bytes, served: Served, key: Key, query: dict[str, str]
     ) -> tuple[str, list[Ask]]:
         limits, form = self.service.limits, served.scorer.form
-        number, when = request_id(query["request_id"], ""), self._as_of(query.get("as_of"))
-        rows = arrow.read_stream(body, form, limits.batch_rows, limits.text)
+        number, when = request_id(query["request_id"], ""), self._as_of(query.get("as_of"), form)
+        rows = arrow.read_stream(body, form, limits.batch_rows, limits.text, when)
         warned, errors = form.check(rows)
         if errors:
             raise Problem(

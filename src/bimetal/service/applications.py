@@ -5,7 +5,7 @@ they stand in the way of every request. An error names the field and what was ex
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bimetal.columns import Column
 from bimetal.errors import DataError
 from bimetal.explain.grid import encode_of, has_missing_bit
+from bimetal.finance.credit.dates import DateSpec, apply_dates
 from bimetal.program import Encode, Program
 
 __all__ = ["Errors", "Field", "Form"]
@@ -124,6 +125,8 @@ class Form:
         Least and greatest value of columns.
     refuses_unknown : bool
         Whether a category that training never saw is an error; else it is a warning.
+    dates : sequence of DateSpec
+        Fields that an application states as dates, and the columns they become.
 
     Raises
     ------
@@ -151,13 +154,18 @@ class Form:
         program: Program,
         limits: Mapping[str, Sequence[float | None]] | None = None,
         refuses_unknown: bool = False,
+        dates: Sequence[DateSpec] = (),
     ) -> None:
         encode = encode_of(program)
+        self.dates = tuple(dates)
         self.fields = tuple(
             _field(column, j, encode, (limits or {}).get(column.name, (None, None)))
             for j, column in enumerate(program.columns)
         )
         self.names = tuple(column.name for column in program.columns)
+        stated = {spec.name: spec.column for spec in dates}
+        self.stated = tuple(dict.fromkeys(stated.get(name, name) for name in self.names))
+        self._dated = frozenset(stated)  # known only once the dates are numbers
         self._refuses_unknown = refuses_unknown
         self._values = _getter(self.names)
         self._quick = tuple(map(_quick, self.fields))
@@ -165,7 +173,9 @@ class Form:
     def __len__(self) -> int:
         return len(self.fields)
 
-    def row(self, application: Any, at: str = "") -> tuple[list[float], list[str], Errors]:
+    def row(
+        self, application: Any, at: str = "", as_of: str | None = None
+    ) -> tuple[list[float], list[str], Errors]:
         """Return the raw row of an application, warnings, and errors: with errors the row is void.
 
         Parameters
@@ -174,11 +184,39 @@ class Form:
             As JSON gave it.
         at : str
             Where it stands in the body (a JSON pointer).
+        as_of : str, optional
+            The day, or moment, that dates are counted back from; needed where there are any.
         """
         if type(application) is not dict:
             return [], [], [_error(at, "an object with the fields of the model expected")]
+        if self.dates:
+            application, wrong = self._undated(application, at, as_of)
+            if wrong:
+                return [], [], wrong
         quick = self._quick_row(application)
         return (quick, [], []) if quick is not None else self._careful_row(application, at)
+
+    def _undated(
+        self, application: dict[str, Any], at: str, as_of: str | None
+    ) -> tuple[dict[str, Any], Errors]:
+        """Return the application with numbers in place of its dates."""
+        kept = dict(application)
+        errors = self._strangers(at, application)
+        for spec in self.dates:
+            pointer = f"{at}/{_escaped(spec.column)}"
+            if spec.column not in application:
+                errors.append(_error(pointer, "missing; a date (2026-11-28) expected"))
+                continue
+            kept.pop(spec.column, None)
+            try:
+                dated = apply_dates(
+                    {spec.column: [application[spec.column]]}, [spec], (as_of or "")[:10]
+                )
+            except DataError:
+                errors.append(_error(pointer, "a date (2026-11-28) expected, not after as_of"))
+            else:
+                kept[spec.name] = dated.values[spec.name][0]
+        return kept, errors
 
     def _quick_row(self, application: dict[str, Any]) -> list[float] | None:
         """Return the row of an application of which there is nothing to say; else None."""
@@ -209,7 +247,7 @@ class Form:
     ) -> tuple[list[float], list[str], Errors]:
         row: list[float] = []
         warnings: list[str] = []
-        errors = self._strangers(at, application)
+        errors = self._strangers(at, application, self._dated)
         for field in self.fields:
             name, is_there = field.column.name, field.column.name in application
             value = field.read(application[name]) if is_there else None
@@ -244,16 +282,22 @@ class Form:
 
     def unknown(self, names: Sequence[str], at: str = "") -> Errors:
         """Return an error for each name that is no field, and for each field that has no name."""
-        missing = [f for f in self.fields if f.column.name not in set(names)]
+        stated = set(self.stated)
+        given = [f for f in self.fields if f.column.name in stated]
+        missing = [f for f in given if f.column.name not in set(names)]
+        undated = dict.fromkeys(s.column for s in self.dates if s.column not in set(names))
         strange = self._strangers(at, dict.fromkeys(names))
-        return strange + [_wrong(at, field, False, type(None)) for field in missing]
+        absent = [_error(f"{at}/{_escaped(name)}", "missing; dates expected") for name in undated]
+        return strange + absent + [_wrong(at, field, False, type(None)) for field in missing]
 
-    def _strangers(self, at: str, application: Mapping[str, Any]) -> Errors:
-        strange = application.keys() - set(self.names)
+    def _strangers(
+        self, at: str, application: Mapping[str, Any], known: Collection[str] = ()
+    ) -> Errors:
+        strange = application.keys() - set(self.stated) - set(known)
         found = []
         for k, name in enumerate(sorted(strange)):
             short = name[:_SHOWN]
-            near = get_close_matches(short, self.names, n=1) if k < _HINTS else []
+            near = get_close_matches(short, self.stated, n=1) if k < _HINTS else []
             hint = f"; did you mean '{near[0]}'?" if near else ""
             found.append(_error(f"{at}/{_escaped(short)}", f"no such field{hint}"))
         return found

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bimetal.columns import to_rows
 from bimetal.errors import BimetalError, MissingExtraError
+from bimetal.finance.credit.dates import apply_dates
 from bimetal.service.applications import Errors, Field, Form
 from bimetal.service.problem import Problem
 from bimetal.service.wire import ModelRef, Scored
@@ -23,7 +24,9 @@ __all__ = ["MEDIA_TYPE", "read_stream", "write_stream"]
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 
 
-def read_stream(body: bytes, form: Form, most_rows: int, text: int) -> NDArray[np.float32]:
+def read_stream(
+    body: bytes, form: Form, most_rows: int, text: int, as_of: str | None = None
+) -> NDArray[np.float32]:
     """Return the raw rows of a stream, float32 (n_rows, n_columns); values are not yet checked.
 
     Parameters
@@ -33,6 +36,8 @@ def read_stream(body: bytes, form: Form, most_rows: int, text: int) -> NDArray[n
     form : Form
     most_rows, text : int
         Rows, and characters of one text, at most.
+    as_of : str, optional
+        What dates are counted back from.
 
     Raises
     ------
@@ -50,10 +55,14 @@ def read_stream(body: bytes, form: Form, most_rows: int, text: int) -> NDArray[n
     except (pa.ArrowException, ValueError, KeyError, IndexError, OSError, struct.error):
         raise Problem(400, "arrow", "a valid, uncompressed Arrow IPC stream expected") from None
     try:
+        if form.dates:
+            table = apply_dates(table, form.dates, (as_of or "")[:10])
         with np.errstate(all="ignore"):
             return to_rows(table, [field.column for field in form.fields])
     except BimetalError:
-        raise Problem(422, "columns", "columns as the model describes them expected") from None
+        raise Problem(
+            422, "columns", "columns as the model describes them expected, dates not after as_of"
+        ) from None
 
 
 def write_stream(results: Sequence[Scored], model: ModelRef) -> bytes:
@@ -122,7 +131,10 @@ def _require_columns(schema: Any, form: Form) -> None:
         errors.append({"pointer": "", "detail": "each column once expected"})
     if not errors:
         errors = [
-            e for field in form.fields for e in _misfit(schema.field(field.column.name), field)
+            e
+            for field in form.fields
+            if field.column.name in form.stated
+            for e in _misfit(schema.field(field.column.name), field)
         ]
     if errors:
         raise Problem(422, "columns", "the columns do not fit the model", errors)

@@ -97,7 +97,8 @@ class CreditScorer:
         self.model = model
         self.id, self.file_hash = model.id, model.file_hash
         self.policy_id: str | None = model.policy_id
-        self.form = Form(model.program, policy.limits, policy.unknown_category == "refuse")
+        is_strict = policy.unknown_category == "refuse"
+        self.form = Form(model.program, policy.limits, is_strict, policy.dates)
         self.cutoff: int | None = policy.cutoff
         self.unit = policy.scaling.unit
 
@@ -234,6 +235,7 @@ def _described(program: Program, form: Form) -> dict[str, Any]:
     counts: Sequence[str] = ("bits", "bytes", "bit_ops", "int_ops", "float_ops")
     return {
         "columns": [field.spec() for field in form.fields],
+        "dates": [spec.spec() for spec in form.dates],
         "n_golden": len(program.golden_x),
         "provenance": provenance,
         "cost": {name: getattr(cost, name) for name in counts},
