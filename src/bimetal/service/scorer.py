@@ -110,7 +110,7 @@ class CreditScorer:
         reasons: list[tuple[Reason, ...]] = [()] * len(rows)
         wanted = [i for i, decision in enumerate(decisions) if decision != "approve"]
         if wanted and self.model.policy.references:
-            told = self.model.reasons(rows if len(wanted) == len(rows) else rows[wanted])
+            told = self.model.reasons_against(rows if len(wanted) == len(rows) else rows[wanted])
             for i, of_row in zip(wanted, told, strict=True):
                 reasons[i] = tuple(of_row)
         return [

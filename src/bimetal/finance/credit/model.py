@@ -345,14 +345,19 @@ class CreditModel:
 
     def reasons(self, rows: NDArray[np.float32]) -> list[list[Reason]]:
         """Return the principal reasons of each row that is not approved; none for one that is."""
-        points = self.points(rows)
-        wanted = np.flatnonzero([self.policy.decide(int(p)) != "approve" for p in points])
-        found: list[list[Reason]] = [[] for _ in points]
-        if len(wanted):
-            contributions = self.contributions(rows[wanted])
-            for i, numerators in zip(wanted, contributions.numerators, strict=True):
-                found[i] = self._worded(numerators, contributions.denominator)
+        decisions = self._decisions(self.points(rows))
+        wanted = np.flatnonzero(decisions != "approve")
+        found: list[list[Reason]] = [[] for _ in decisions]
+        for i, reasons in zip(wanted, self.reasons_against(rows[wanted]), strict=True):
+            found[i] = reasons
         return found
+
+    def reasons_against(self, rows: NDArray[np.float32]) -> list[list[Reason]]:
+        """Return what cost each row most against the references, whatever was decided."""
+        if not len(rows):
+            return []
+        told = self.contributions(rows)
+        return [self._worded(numerators, told.denominator) for numerators in told.numerators]
 
     def _worded(self, numerators: NDArray[np.int64], denominator: int) -> list[Reason]:
         names = [name for name, _ in self.players]
