@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from credit_models import BUREAU_CODE, NAMES, toy_model, toy_policy, toy_program, toy_rows, toy_table
+from credit_models import (
+    BUREAU_CODE,
+    NAMES,
+    toy_model,
+    toy_policy,
+    toy_program,
+    toy_rows,
+    toy_table,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,17 +31,13 @@ from bimetal.finance.credit.model import CreditModel
 from bimetal.finance.credit.policy import MOST_REFERENCES, Policy
 from bimetal.finance.credit.scaling import Scaling
 from bimetal.format import dumps
-from bimetal.program import Link, Program
+from bimetal.program import Dense, Link, Program, Readout
 
 SEEDS = range(4)
 seeds = st.integers(0, 2**16)
 whole = st.integers(-(10**6), 10**6)
 words = st.text(min_size=1, max_size=12)
 NO_INTS, NO_FLOATS = np.zeros(0, np.int32), np.zeros(0, np.float32)
-
-
-def nearly_all_of(program: Program, n: int = 400, seed: int = 0) -> Any:
-    return toy_rows(program, n, seed)
 
 
 @st.composite
@@ -84,8 +88,10 @@ def test_the_id_of_a_policy_is_of_its_content_alone(policy: Policy) -> None:
 
 
 def test_the_id_of_a_policy_stays_the_same_from_year_to_year() -> None:
-    policy = Policy(cutoff=56_000, texts={"income": "Income insufficient"}, limits={"age": (18, None)})
-    assert policy.id == "IDENTITY"
+    policy = Policy(
+        cutoff=56_000, texts={"income": "Income insufficient"}, limits={"age": (18, None)}
+    )
+    assert policy.id == "649d17bbdc355ef1bb5e3fcdb3b24b9bbdcfe2440bedf6aab658f21333a597d7"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +164,9 @@ def test_references_have_as_many_values_as_the_model_has_columns() -> None:
 
 
 def test_texts_may_be_of_groups() -> None:
-    toy_model(groups={"money": ("income", "amount")}, texts={"money": "Too little"}, codes={"money": "R9"})
+    toy_model(
+        groups={"money": ("income", "amount")}, texts={"money": "Too little"}, codes={"money": "R9"}
+    )
 
 
 # The model
@@ -167,7 +175,7 @@ def test_texts_may_be_of_groups() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_points_are_those_of_the_reference_and_probabilities_too(seed: int) -> None:
     model = toy_model(seed)
-    rows = nearly_all_of(model.program)
+    rows = toy_rows(model.program, 400)
     said = model.assess(rows)
     assert np.array_equal(said.points, points_of(model.program, rows))
     assert np.array_equal(said.probability, reference.run(model.program, rows)[:, 1])
@@ -182,7 +190,7 @@ def test_all_decide_as_the_policy_decides_one_by_one(seed: int, has_band: bool) 
     width = 700 if has_band else 0
     band = (policy.cutoff - width, policy.cutoff + width // 2) if has_band else None
     model = CreditModel(toy_program(), replace(policy, refer=band))
-    rows = nearly_all_of(model.program, 100, seed)
+    rows = toy_rows(model.program, 100, seed)
     said = model.assess(rows)
     one_by_one = [model.policy.decide(int(p)) for p in said.points]
     assert said.decision.tolist() == one_by_one
@@ -192,7 +200,14 @@ def test_all_decide_as_the_policy_decides_one_by_one(seed: int, has_band: bool) 
 
 @pytest.mark.parametrize(
     ("points", "decision"),
-    [(89, "decline"), (90, "refer"), (99, "refer"), (100, "refer"), (109, "refer"), (110, "approve")],
+    [
+        (89, "decline"),
+        (90, "refer"),
+        (99, "refer"),
+        (100, "refer"),
+        (109, "refer"),
+        (110, "approve"),
+    ],
 )
 def test_both_ends_of_the_band_are_where_they_are_said_to_be(points: int, decision: str) -> None:
     policy = Policy(cutoff=100, refer=(90, 110))
@@ -247,7 +262,7 @@ def test_points_that_rise_with_risk_are_refused(kind: str) -> None:
     program = toy_program()
     at = len(program.ops) - 1
     rising = Link(at, "sigmoid", np.array([0.01]), np.zeros(1), NO_INTS, NO_FLOATS)
-    table = Link(at, "table", np.ones(1), np.zeros(1), np.array([50_000], "i4"), np.array([0.5, 0.1], "f4"))  # fmt: skip
+    table = Link(at, "table", np.ones(1), np.zeros(1), np.array([50_000], "i4"), np.array([0.1, 0.5], "f4"))  # fmt: skip
     link = rising if kind == "rising" else table
     turned = replace(program, ops=(*program.ops[:-1], link))
     with pytest.raises(DataError, match="negative scale"):
@@ -257,7 +272,9 @@ def test_points_that_rise_with_risk_are_refused(kind: str) -> None:
 def test_one_class_or_three_are_refused() -> None:
     with pytest.raises(DataError, match="two classes"):
         identity = Link(len(toy_program().ops) - 1, "identity", np.ones(1), np.zeros(1), NO_INTS, NO_FLOATS)  # fmt: skip
-        CreditModel(replace(toy_program(), ops=(*toy_program().ops[:-1], identity), classes=()), Policy())
+        CreditModel(
+            replace(toy_program(), ops=(*toy_program().ops[:-1], identity), classes=()), Policy()
+        )
 
 
 # What comes in
@@ -274,7 +291,12 @@ def test_values_beyond_limits_are_refused_and_special_codes_are_no_values() -> N
     rows[4, names.index(special)] = BUREAU_CODE  # "no record": no number, no limit
     rows[5, names.index(special)] = -8
     problems = model.check(rows)
-    assert [(p.row, p.column) for p in problems] == [(3, "income"), (1, "age"), (2, "age"), (5, special)]
+    assert [(p.row, p.column) for p in problems] == [
+        (3, "income"),
+        (1, "age"),
+        (2, "age"),
+        (5, special),
+    ]
     assert all(p.kind == "limit" and p.is_refused for p in problems)
     assert problems[2].message == "18 to 110 expected, got 230"
     assert problems[0].message == "0 to any expected, got -1"
@@ -301,8 +323,8 @@ def test_tables_of_every_kind_give_the_same_rows() -> None:
     model = toy_model()
     table = toy_table(model.program, 40)
     expected = toy_rows(model.program, 40)
-    for given in (table, Lists(table), pd.DataFrame(table), pd.DataFrame(table)[::1][list(table)[::-1]]):  # fmt: skip
-        np.testing.assert_array_equal(model.rows(given), expected)
+    for kind in (table, Lists(table), pd.DataFrame(table), pd.DataFrame(table)[list(table)[::-1]]):  # fmt: skip
+        np.testing.assert_array_equal(model.rows(kind), expected)
 
 
 def test_columns_go_by_name_and_one_too_few_is_named() -> None:
@@ -360,11 +382,13 @@ def test_who_has_the_number_already_need_not_have_the_date() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_contributions_add_up_to_the_points_exactly(seed: int) -> None:
     model = toy_model(seed, groups={"money": ("income", "amount")}, texts={}, codes={})
-    rows = nearly_all_of(model.program, 60)
+    rows = toy_rows(model.program, 60)
     told = model.contributions(rows)
     total = told.numerators.sum(axis=1) + told.base_numerator
     assert np.array_equal(total, model.points(rows) * told.denominator)
-    references = np.array([[np.nan if v is None else v for v in r] for r in model.policy.references], "f4")
+    references = np.array(
+        [[np.nan if v is None else v for v in r] for r in model.policy.references], "f4"
+    )
     mean = Fraction(int(model.points(references).sum()), len(references))
     assert Fraction(told.base_numerator, told.denominator) == mean
     assert model.players[0] == ("money", (0, 2))
@@ -373,7 +397,7 @@ def test_contributions_add_up_to_the_points_exactly(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_reasons_are_for_those_not_approved_the_worst_first(seed: int) -> None:
     model = toy_model(seed, max_reasons=3)
-    rows = nearly_all_of(model.program, 80)
+    rows = toy_rows(model.program, 80)
     decisions, told = model.assess(rows).decision, model.reasons(rows)
     values = model.contributions(rows).values / model.policy.scaling.unit
     for decision, reasons, row in zip(decisions, told, values, strict=True):
@@ -391,7 +415,7 @@ def test_reasons_are_for_those_not_approved_the_worst_first(seed: int) -> None:
 
 def test_without_words_a_reason_reads_as_its_column() -> None:
     model = toy_model(texts={}, codes={})
-    rows = nearly_all_of(model.program, 40)
+    rows = toy_rows(model.program, 40)
     (reason, *_) = next(reasons for reasons in model.reasons(rows) if reasons)
     assert (reason.text, reason.code) == (reason.group, "")
 
@@ -400,14 +424,14 @@ def test_the_referred_have_reasons_too() -> None:
     plain = toy_model()
     band = (plain.policy.cutoff - 2_000, plain.policy.cutoff + 2_000)
     model = CreditModel(plain.program, replace(plain.policy, refer=band))
-    rows = nearly_all_of(model.program, 60)
+    rows = toy_rows(model.program, 60)
     referred = np.flatnonzero(model.assess(rows).decision == "refer")
     assert len(referred) and any(model.reasons(rows[referred]))
 
 
 def test_reasons_need_references_and_say_so() -> None:
     model = toy_model(references=())
-    rows = nearly_all_of(model.program, 40)
+    rows = toy_rows(model.program, 40)
     assert model.reasons(rows[model.assess(rows).decision == "approve"][:3]) == [[], [], []]
     with pytest.raises(DataError, match="no references"):
         model.reasons(rows)
@@ -419,7 +443,7 @@ def test_a_counterfactual_reaches_approval_by_the_reference(seed: int) -> None:
     band = (plain.policy.cutoff - 500, plain.policy.cutoff + 300)
     policy = replace(plain.policy, refer=band, one_way={"income": "up"})
     model = CreditModel(plain.program, policy)
-    rows = nearly_all_of(model.program, 60)
+    rows = toy_rows(model.program, 60)
     names = [c.name for c in model.program.columns]
     declined = rows[model.assess(rows).decision != "approve"][:6]
     found = 0
@@ -432,25 +456,36 @@ def test_a_counterfactual_reaches_approval_by_the_reference(seed: int) -> None:
                 assert change.column != "age"  # immutable
                 assert change.column != "income" or change.value > row[names.index("income")]
                 moved[names.index(change.column)] = np.nan if change.value is None else change.value
-            assert points_of(model.program, moved[None])[0] == counterfactual.points >= answer.target
+            assert (
+                points_of(model.program, moved[None])[0] == counterfactual.points >= answer.target
+            )
             assert model.assess(moved[None]).decision[0] == "approve"
             found += 1
     assert found
 
 
 def test_bits_alone_are_not_enough_where_there_are_dense_layers() -> None:
-    from monotone_models import with_dense_layer
-
-    program = with_dense_layer(toy_program())
-    model = CreditModel(program, replace(toy_policy(toy_program()), references=()))
-    rows = nearly_all_of(program, 10)
-    assert np.array_equal(model.points(rows), points_of(program, rows))
+    small = toy_program()
+    encode, rules, readout, link = small.ops
+    n = small.values[1].n
+    dense = Dense(1, n, np.zeros((1, -(-n // 8)), np.uint8), np.array([n // 2], np.int32))
+    wide = np.hstack([readout.weights, [[250]]]).astype(np.int32)
+    ops = (encode, rules, dense, Readout((1, 2, 3), wide, readout.bias), replace(link, input=4))
+    model = CreditModel(replace(small, ops=ops), replace(toy_policy(small), references=()))
+    rows = toy_rows(small, 10)
+    assert np.array_equal(model.points(rows), points_of(model.program, rows))
     with pytest.raises(ProgramError, match="dense layers"):
         model.points_of_bits(model.form.bits(rows))
 
 
 def test_a_column_in_no_group_is_its_own_player() -> None:
     model = toy_model(groups={"money": ("income", "amount")}, texts={}, codes={})
-    assert [name for name, _ in model.players] == ["money", "age", "utilisation", "enquiries", "housing"]
+    assert [name for name, _ in model.players] == [
+        "money",
+        "age",
+        "utilisation",
+        "enquiries",
+        "housing",
+    ]
     assert sorted(j for _, columns in model.players for j in columns) == list(range(6))
     assert isinstance(model.program.columns[0], Column)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bimetal import metrics
 from bimetal.errors import DataError, ProgramError
 from bimetal.explain.certificate import certify
 from bimetal.finance.credit import challengers
+from bimetal.finance.credit.model import CreditModel
 from bimetal.finance.credit.validation import (
     HEADINGS,
     SCHEMA,
@@ -137,6 +138,25 @@ def test_another_population_is_seen_by_the_index() -> None:
     (finding,) = (f for f in pack.findings if f["what"] == "CSI of the columns")
     assert finding["light"] == "red" and "income" in finding["text"]
     assert pack.facts["outcomes"]["stability"]["columns"][0]["name"] == "income"
+
+
+def test_the_fall_of_the_auc_is_from_out_of_fold_where_the_file_tells_it() -> None:
+    frame, y = a_sample(MODEL, 1000, 0)
+    development = a_sample(MODEL, 1000, 1)
+    now = validate(MODEL, frame, y, n_resamples=20).facts["outcomes"]["discrimination"]["measures"]
+    level = now["auc"]["value"]
+    for told, source, light in ((None, "in sample", "green"), (level + 0.2, "out of fold", "red"),
+                                (level, "out of fold", "green"), ("high", "in sample", "green")):  # fmt: skip
+        measures = {} if told is None else {"measures": {"auc": told}}
+        program = replace(MODEL.program, provenance={**MODEL.program.provenance, **measures})
+        pack = validate(CreditModel(program), frame, y, development=development, n_resamples=20)
+        found = pack.facts["outcomes"]["discrimination"]
+        (finding,) = (f for f in pack.findings if f["what"] == "fall of the AUC")
+        assert found["development_auc_source"] == source and source in finding["text"]
+        assert finding["light"] == light
+        if source == "out of fold":
+            assert found["development_auc"]["value"] == told
+            assert "Hanley" in found["development_auc"]["method"]
 
 
 def test_what_was_not_given_is_said_in_its_place_and_among_the_limitations() -> None:

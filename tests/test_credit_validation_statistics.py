@@ -49,6 +49,24 @@ def test_delong_equals_the_sums_over_pairs_of_its_paper(seed: int) -> None:
     np.testing.assert_allclose(found.covariance, expected, atol=1e-12)
 
 
+def test_an_auc_of_which_only_its_value_is_left_varies_about_as_delong_says() -> None:
+    rng = np.random.default_rng(1)
+    y = np.r_[np.zeros(2_000), np.ones(500)]
+    for shift in (0.3, 1.0, 2.0):
+        exact = dis.delong(y, [rng.exponential(np.where(y == 1, 1 + shift, 1.0))])
+        alone = dis.auc_alone(float(exact.auc[0]), y)
+        assert alone.covariance[0, 0] == pytest.approx(exact.covariance[0, 0], rel=0.1)
+        assert alone.n == len(y) and "Hanley–McNeil" in alone.interval().method
+        test = dis.unpaired_auc_test(alone, exact)
+        assert test.z == 0 and test.difference.method.startswith("Hanley–McNeil and DeLong")
+
+
+@pytest.mark.parametrize(("auc", "y"), [(1.2, [0, 0, 1, 1]), (0.7, [0, 1, 1]), (float("nan"), [0, 0, 1, 1])])  # fmt: skip
+def test_an_auc_alone_needs_counts_and_a_value(auc: float, y: list[int]) -> None:
+    with pytest.raises(DataError, match="at least two ones"):
+        dis.auc_alone(auc, y)
+
+
 def test_delong_intervals_cover_the_true_auc_as_often_as_they_say() -> None:
     rng, truth, hits = np.random.default_rng(0), stats.norm.cdf(1 / np.sqrt(2)), 0
     y = np.r_[np.zeros(150), np.ones(80)]

@@ -10,6 +10,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SMALL = {
     "card_preapproval": ["--rows", "3000", "--vectors", "100"],
+    "credit_decision": ["--rows", "700", "--rules", "60"],
     "order_flow_signal": ["--seeds", "1", "--vectors", "60"],
     "volatility_alarm": ["--seeds", "1", "--vectors", "100"],
     "warehouse_preapproval": ["--vectors", "40"],
@@ -25,6 +26,7 @@ def test_every_story_is_run() -> None:
     ("story", "has_data"),
     [
         *((story, False) for story in SMALL),
+        ("credit_decision", True),
         ("volatility_alarm", True),
         ("warehouse_preapproval", True),
     ],

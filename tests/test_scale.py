@@ -20,7 +20,6 @@ from credit_models import toy_model, toy_program, toy_table
 from bimetal import reference
 from bimetal.columns import Column, Lists, to_rows
 from bimetal.errors import ColumnError, DataError, FormatError, MissingExtraError
-from bimetal.finance.credit.dates import DateSpec
 from bimetal.finance.credit.model import CreditModel
 from bimetal.format import dumps
 from bimetal.runtime import isas
@@ -567,9 +566,3 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     n_rows, growth_mb, arrow_mb = map(int, done.stdout.split())
     assert n_rows == 1_500_000 and files[2].stat().st_size > 60 << 20
     assert growth_mb < 48 and arrow_mb < 16
-
-
-def test_a_model_that_counts_from_dates_is_refused_in_words() -> None:
-    model = toy_model(0, dates=(DateSpec("birth_date", "age", "years"),))
-    with pytest.raises(DataError, match=r"counts from dates \(birth_date\)"):
-        CreditScores(model)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bimetal.columns import to_rows
-from bimetal.errors import DataError, NotFiniteError
+from bimetal.errors import NotFiniteError
 from bimetal.explain.form import points_program
 from bimetal.finance.credit.model import CreditModel
 from bimetal.program import MISSING, Encode, Link
@@ -50,19 +50,12 @@ class CreditScores(Scores):
     Raises
     ------
     DataError
-        When reasons are wanted and the policy has no references, or the policy counts from dates.
+        When reasons are wanted and the policy has no references.
     """
 
     def __init__(
         self, model: CreditModel, isa: str | None = None, with_reasons: bool = False
     ) -> None:
-        if model.policy.dates:
-            dates = ", ".join(spec.column for spec in model.policy.dates)
-            raise DataError(
-                f"the model counts from dates ({dates}), which a batch does not; make the columns "
-                f"{', '.join(spec.name for spec in model.policy.dates)} with "
-                "bimetal.finance.credit.dates.apply_dates, and score with a policy without dates"
-            )
         import pyarrow as pa
 
         self.model, self.program = model, model.program

@@ -51,7 +51,10 @@ Drop = Annotated[list[str] | None, typer.Option(help="Columns to leave out: id,n
 Missing = Annotated[list[str] | None, typer.Option(help="Words in CSV that mean missing.")]
 Time = Annotated[str | None, typer.Option(help="When each was decided: the latest are held out.")]
 Cut = Annotated[str | None, typer.Option("--out-of-time", help="First day held out: 2025-07-01")]
-AsOf = Annotated[str | None, typer.Option(help="Day on which outcomes were looked at.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Day on which outcomes were looked at; dates count from it without --time."),
+]
 Months = Annotated[int, typer.Option("--window-months", help="Until an outcome counts.", min=0)]
 Dates = Annotated[
     list[str] | None,

@@ -140,7 +140,7 @@ def auc_alone(auc: float, y: ArrayLike) -> Delong:
     --------
     >>> found = auc_alone(0.8, [0] * 50 + [1] * 50)
     >>> round(float(found.covariance[0, 0]), 6)
-    0.002003
+    0.00198
     """
     labels = np.asarray(y)
     m, n = int((labels == 1).sum()), int((labels == 0).sum())
