@@ -103,7 +103,7 @@ def test_a_log_on_a_medium_that_takes_no_lock_file_can_be_verified(
 
 def test_postgresql_without_its_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtraError, match=r"psycopg.*bimetal\[service\]"):
+    with pytest.raises(MissingExtraError, match=r"psycopg.*bimetal\[postgres\]"):
         open_log("postgresql://host/base")
 
 
