@@ -572,3 +572,8 @@ def test_a_sink_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
         write(table.to_batches()[0])
         raise ZeroDivisionError
     assert files_in(tmp_path) == []
+
+
+def test_the_version_is_told_without_a_command() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.stdout) == (0, f"bimetal {bimetal.__version__}\n")
