@@ -360,17 +360,25 @@ class CreditModel:
         return [self._worded(numerators, told.denominator) for numerators in told.numerators]
 
     def _worded(self, numerators: NDArray[np.int64], denominator: int) -> list[Reason]:
-        names = [name for name, _ in self.players]
-        worst = principal_reasons(numerators, self.policy.max_reasons)
+        units = denominator * self.policy.scaling.unit
         return [
-            Reason(
-                names[k],
-                self.policy.codes.get(names[k], ""),
-                self.policy.texts.get(names[k], names[k]),
-                int(numerators[k]) / denominator / self.policy.scaling.unit,
-                tuple(self.program.columns[j].name for j in self.players[k][1]),
+            Reason(name, code, text, int(numerators[k]) / units, columns)
+            for k in principal_reasons(numerators, self.policy.max_reasons)
+            for name, code, text, columns in (self._words[k],)
+        ]
+
+    @cached_property
+    def _words(self) -> list[tuple[str, str, str, tuple[str, ...]]]:
+        """Name, code, text and columns of each player."""
+        policy, columns = self.policy, self.program.columns
+        return [
+            (
+                name,
+                policy.codes.get(name, ""),
+                policy.texts.get(name, name),
+                tuple(columns[j].name for j in indices),
             )
-            for k in worst
+            for name, indices in self.players
         ]
 
     def counterfactuals(self, row: NDArray[np.float32], n: int = 3, **options: Any) -> Answer:
