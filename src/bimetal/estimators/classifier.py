@@ -38,7 +38,8 @@ class BinaryClassifier(ClassifierMixin, Incremental):  # type: ignore[misc]
     max_rules : int, default 4000
         Sparse binary neurons at most; 0 leaves the rules part out.
     max_bytes : int, default 65536
-        Size of the saved file to keep within; the rules part is cut to the room that is left.
+        Size of the saved file to keep within; the rules part is cut to the room that is left. Nothing
+        else is cut: header, names, golden rows and bits alone may take more than a small bound.
     hidden : sequence of int, default (32, 32)
         Neurons of each hidden layer of a member.
     n_members : int, default 8
