@@ -43,7 +43,7 @@ REGRESSIONS = ("openintro_loans",)
 Split = tuple[np.ndarray, np.ndarray, int]
 
 
-def splits(data: datasets.Dataset, n_seeds: int) -> list[Split]:
+def splits(data: datasets.Dataset, n_seeds: int, large: int = LARGE) -> list[Split]:
     """Return (training rows, test rows, seed) for every fit of the protocol."""
     n = len(data.y)
     if data.split is not None:
@@ -53,7 +53,7 @@ def splits(data: datasets.Dataset, n_seeds: int) -> list[Split]:
         order = np.argsort(data.time, kind="stable")
         one = order[: n * 3 // 4], order[n * 3 // 4 :]
         return [(*one, seed) for seed in range(n_seeds)]
-    if n > LARGE:
+    if n > large:
         a, b = train_test_split(np.arange(n), test_size=0.25, stratify=data.y, random_state=0)
         return [(a, b, seed) for seed in range(n_seeds)]
     return [

@@ -24,8 +24,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 from _frame import Row, options, report
+from credit_accuracy import REGRESSIONS, Split, splits
 from sklearn.metrics import brier_score_loss, roc_auc_score
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from bimetal import datasets
 from bimetal.encoders import TreeEncoder
@@ -34,30 +34,9 @@ from bimetal.finance.credit.challengers import make
 from bimetal.finance.credit.scorecard import BinaryScorecard
 
 SHORT, LARGE = 5_000, 10_000
-REGRESSIONS = ("openintro_loans",)
 OURS, CARD, LGBM, EBM, WOE = "scorecard", "card alone", "lightgbm", "ebm", "logistic woe"
 MODELS = (OURS, CARD, LGBM, EBM, WOE)
 RIVALS = {LGBM: "lightgbm", EBM: "ebm", WOE: "woe_logistic"}
-Split = tuple[np.ndarray, np.ndarray, int]
-
-
-def splits(data: datasets.Dataset, n_seeds: int) -> list[Split]:
-    """Return (training rows, test rows, seed) for every fit of the protocol."""
-    n = len(data.y)
-    if data.split is not None:
-        one = np.flatnonzero(data.split == "train"), np.flatnonzero(data.split == "test")
-        return [(*one, seed) for seed in range(n_seeds)]
-    if data.time is not None:
-        order = np.argsort(data.time, kind="stable")
-        return [(order[: n * 3 // 4], order[n * 3 // 4 :], seed) for seed in range(n_seeds)]
-    if n > LARGE:
-        a, b = train_test_split(np.arange(n), test_size=0.25, stratify=data.y, random_state=0)
-        return [(a, b, seed) for seed in range(n_seeds)]
-    return [
-        (a, b, seed)
-        for seed in range(n_seeds if n <= SHORT else 1)
-        for a, b in StratifiedKFold(5, shuffle=True, random_state=seed).split(data.y, data.y)
-    ]
 
 
 def fit_ours(data: datasets.Dataset, split: Split) -> dict[str, Any]:
@@ -112,7 +91,8 @@ def run_set(
     except BimetalError as error:
         print(f"{name}: left out ({error})", file=sys.stderr)
         return None
-    todo = splits(data, n_seeds)
+    is_middling = SHORT < len(data.y) <= LARGE
+    todo = splits(data, 1 if is_middling else n_seeds, LARGE)
     is_fixed = len({seed for _, _, seed in todo}) == len(todo)
     runs: dict[str, list[Any]] = {model: [] for model in MODELS}
     for i, split in enumerate(todo):

@@ -9,7 +9,7 @@ import pytest
 from bimetal.cli.app import run
 from bimetal.cli.export import options_from
 from bimetal.errors import DataError
-from bimetal.export import TARGETS, place_named
+from bimetal.export import TARGETS, Verification, place_named
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY, MAP = GOLDEN / "tiny.bimetal", GOLDEN / "map.bimetal"
@@ -85,11 +85,9 @@ def test_verify_says_that_all_rows_agree(capsys: pytest.CaptureFixture[str]) -> 
 def test_verify_ends_with_1_where_rows_differ(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bimetal.cli import export as command
-
     target, place = place_named("sqlite")
-    found = command.Verification(target.name, place.name, "id", 60, 1, 0)
-    monkeypatch.setattr(command, "run_there", lambda *_, **__: found)
+    found = Verification(target.name, place.name, "id", 60, 1, 0)
+    monkeypatch.setattr("bimetal.export.verify", lambda *_, **__: found)
     assert run(["verify", str(TINY), "--on", "sqlite"]) == 1
     assert "NOT EQUAL" in capsys.readouterr().out
 

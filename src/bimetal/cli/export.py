@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,11 +12,10 @@ from bimetal.cli.answer import Answer, AsJson, answering, narrated
 from bimetal.cli.looks import facts, table
 from bimetal.cli.options import require_folder
 from bimetal.errors import DataError
-from bimetal.export import TARGETS, Place, Target, Verification, choices, target_for
-from bimetal.export import export as write_files
-from bimetal.export import size as needed
-from bimetal.export import verify as run_there
 from bimetal.format import load
+
+if TYPE_CHECKING:  # some two hundred modules, which other commands do not wait for
+    from bimetal.export import Place, Target, Verification
 
 __all__ = ["export", "size", "targets", "verify"]
 
@@ -56,6 +55,9 @@ def export(
     as_json: AsJson = False,
 ) -> Answer:
     """Write a model as C, WebAssembly, SQL, Verilog and more; the suffix picks the target."""
+    from bimetal.export import export as write_files
+    from bimetal.export import target_for
+
     require_folder(out)
     program = load(model)
     options = options_from(option)
@@ -81,6 +83,8 @@ def size(
     as_json: AsJson = False,
 ) -> Answer:
     """Tell what a model needs on a chip, predicted or measured: flash, RAM, stack, instructions."""
+    from bimetal.export import size as needed
+
     program = load(model)
     found = needed(program, core, optimize=optimize, measure=measure, **options_from(option))
     values = {"model": str(model), "id": program.id, "flash": found.flash, **vars(found)}
@@ -99,6 +103,8 @@ def verify(
     as_json: AsJson = False,
 ) -> Answer:
     """Build a model for another machine, run it there, and compare it with the reference, bit for bit."""
+    from bimetal.export import verify as run_there
+
     program = load(model)
     with narrated(not as_json) as tell:
         tell(f"building and running {amount(vectors)} rows on {on}")
@@ -109,7 +115,7 @@ def verify(
     return Answer(values, _verdict(found), 0 if found.is_exact else 1)
 
 
-def _verdict(found: Verification) -> Any:
+def _verdict(found: "Verification") -> Any:
     differ = {"points": found.n_points_differ, "answers": found.n_answers_differ}
     told = {
         kind: "not given here"
@@ -127,6 +133,8 @@ def _verdict(found: Verification) -> Any:
 @answering
 def targets(as_json: AsJson = False) -> Answer:
     """List what a model can become, where that can be run here, and what is missing for it."""
+    from bimetal.export import TARGETS, choices
+
     values = [_target_values(target) for target in TARGETS.values()]
     shown = table("target", "suffix", "what it is, and where it runs")
     for target in TARGETS.values():
@@ -140,7 +148,7 @@ def targets(as_json: AsJson = False) -> Answer:
     return Answer({"targets": values}, shown)
 
 
-def _target_values(target: Target) -> dict[str, Any]:
+def _target_values(target: "Target") -> dict[str, Any]:
     return {
         "name": target.name,
         "title": target.title,
@@ -158,7 +166,7 @@ def _target_values(target: Target) -> dict[str, Any]:
     }
 
 
-def _state(place: Place) -> str:
+def _state(place: "Place") -> str:
     missing = place.missing()
     if not missing:
         return "ready"

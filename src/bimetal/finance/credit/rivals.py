@@ -4,6 +4,7 @@ A table is read once into raw rows (numbers, codes of categories, NaN for missin
 models read it: no challenger wins or loses by the way its table was prepared.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -28,7 +29,7 @@ SHORT = 5_000
 """Rows up to which folds are needed to tune on; above, one hold-out tells enough."""
 
 
-class Rival(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Rival(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Base of the challengers; `_learn` and `_probability` are what differs.
 
     Attributes
@@ -91,11 +92,13 @@ class Rival(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         require_finite(rows, self.columns_)
         return rows
 
+    @abstractmethod
     def _learn(self, rows: NDArray[np.float32], y: NDArray[np.int64], weight: Floats) -> None:
-        raise NotImplementedError
+        """Fit raw rows; `y` is 1 for the second class."""
 
+    @abstractmethod
     def _probability(self, rows: NDArray[np.float32]) -> Floats:
-        raise NotImplementedError
+        """Return the probability of the second class, float64 (n_rows,)."""
 
 
 def inner_splits(y: NDArray[Any], seed: int) -> list[Split]:
