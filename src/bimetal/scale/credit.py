@@ -141,9 +141,8 @@ class CreditScores(Scores):
             order = np.argsort(told.numerators, axis=1, kind="stable")[:, : self.n_reasons]
             n = order.shape[1]
             worst[wanted, :n] = order
-            unit = self.model.policy.scaling.unit
             worth = np.take_along_axis(told.numerators, order, axis=1)
-            cost[wanted, :n] = _ratio(worth, told.denominator) / unit
+            cost[wanted, :n] = _ratio(worth, told.denominator * self.model.policy.scaling.unit)
         for k in range(self.n_reasons):
             yield label_column(worst[:, k], self._codes, cost[:, k] >= 0)
         for k in range(self.n_reasons):
