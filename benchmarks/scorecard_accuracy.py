@@ -28,9 +28,9 @@ from credit_accuracy import REGRESSIONS, Split, splits
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from bimetal import datasets
-from bimetal.encoders import TreeEncoder
 from bimetal.errors import BimetalError
 from bimetal.finance.credit.challengers import make
+from bimetal.finance.credit.classing import fine_classing
 from bimetal.finance.credit.scorecard import BinaryScorecard
 
 SHORT, LARGE = 5_000, 10_000
@@ -43,7 +43,7 @@ def fit_ours(data: datasets.Dataset, split: Split) -> dict[str, Any]:
     """Fit the scorecard; its card comes with it."""
     a, b, seed = split
     missing = "always" if data.X.isna().to_numpy().any() else "auto"
-    encoder = TreeEncoder(special_codes=data.special_codes, missing=missing)
+    encoder = fine_classing(special_codes=data.special_codes, missing=missing)
     start = time.perf_counter()
     model = BinaryScorecard(encoder=encoder, random_state=seed).fit(data.X.iloc[a], data.y[a])
     seconds = time.perf_counter() - start

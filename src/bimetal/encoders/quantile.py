@@ -1,5 +1,6 @@
 """Cut-points at the quantiles of each column: no target needed, and never a bad choice."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from bimetal.encoders.base import Encoder
 from bimetal.encoders.training import Training
+from bimetal.errors import DataError
 
 __all__ = ["QuantileEncoder", "midpoints", "quantile_cuts"]
 
@@ -18,7 +20,13 @@ class QuantileEncoder(Encoder):
     A value heavy enough to fill a bin gets one of its own, and the others share what is left. The
     cut-points lie halfway between observed values, so no observed value sits on one.
 
-    See `Encoder` for the parameters and attributes.
+    Parameters
+    ----------
+    max_bits : int, optional
+        At most this many cut-points over all columns, in equal shares; what a column of few values
+        does not need goes to the others. Every column gets at least one.
+
+    See `Encoder` for the other parameters and the attributes.
 
     Examples
     --------
@@ -30,11 +38,24 @@ class QuantileEncoder(Encoder):
     array([[ True,  True, False]])
     """
 
+    max_bits: int | None = None
+
     def _cut_points(self, training: Training) -> dict[int, NDArray[np.float32]]:
-        return {
-            j: quantile_cuts(*training.values(j), self.max_bits_per_column)
-            for j in training.thermometers
-        }
+        found = {j: training.values(j) for j in training.thermometers}
+        most = {j: min(len(v) - 1, self.max_bits_per_column) for j, (v, _) in found.items()}
+        cap = self.max_bits_per_column if self.max_bits is None else _share(most, self.max_bits)
+        return {j: quantile_cuts(*found[j], cap) for j in found}
+
+    def _check_options(self) -> None:
+        super()._check_options()
+        if self.max_bits is not None and self.max_bits < 1:
+            raise DataError(f"max_bits must be at least 1, got {self.max_bits!r}")
+
+
+def _share(most: Mapping[int, int], total: int) -> int:
+    """Return the largest cap, 1 or more, under which all columns together stay within `total`."""
+    caps = range(max(most.values(), default=1), 1, -1)
+    return next((cap for cap in caps if sum(min(m, cap) for m in most.values()) <= total), 1)
 
 
 def quantile_cuts(

@@ -135,13 +135,16 @@ class TableEstimator(BaseEstimator):  # type: ignore[misc]
     def _read(self, X: Any, y: NDArray[Any], weight: Any, task: str) -> RowsTable:
         if weight is not None and not np.any(weight):
             raise DataError("every row has weight zero; at least one must count")
-        encoder = clone(self.encoder) if self.encoder is not None else TreeEncoder()
+        encoder = clone(self.encoder) if self.encoder is not None else self._default_encoder()
         if isinstance(encoder, TreeEncoder):
             encoder.set_params(task=task)
         table = RowsTable(encoder, encoder.read(X, y, weight))
         if len(table.training.rows) < 2:
             raise DataError("at least two rows (of weight above 0) are needed, got one sample")
         return table
+
+    def _default_encoder(self) -> Encoder:
+        return TreeEncoder()
 
     def _check_labels(self, X: Any, y: Any) -> NDArray[Any]:
         if y is None:

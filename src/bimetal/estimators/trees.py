@@ -66,9 +66,11 @@ def grow(
     *,
     start: tuple[Floats, Floats | None] | None = None,
     signs: Sequence[int] | None = None,
+    patience: int = 40,
 ) -> lightgbm.Booster:
-    """Boost trees on levels; with `valid` (data, targets, weight), stop when it gets no better.
+    """Boost trees on levels; stop after `patience` trees that make `valid` no better.
 
+    `valid` are data, targets and weight.
     `start` are scores to begin from, of the rows and of those in `valid`; `signs` say for each
     feature whether the score must not fall (1) or not rise (−1) with it, or is free (0).
 
@@ -111,7 +113,7 @@ def grow(
         reference=train,
         init_score=begin_valid,
     )
-    stop = lightgbm.early_stopping(40, verbose=False)
+    stop = lightgbm.early_stopping(patience, verbose=False)
     return lightgbm.train(params, train, max_trees, valid_sets=[vset], callbacks=[stop])
 
 

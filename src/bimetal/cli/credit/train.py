@@ -21,9 +21,9 @@ from bimetal.cli.credit.lesson import (
 from bimetal.cli.credit.samples import json_of
 from bimetal.cli.looks import facts
 from bimetal.cli.options import names_of, require_folder, special_codes_of
-from bimetal.encoders import Encoder, OptBinningEncoder, QuantileEncoder, TreeEncoder
 from bimetal.errors import DataError
 from bimetal.explain.certificate import Certificate, certify
+from bimetal.finance.credit.classing import CLASSINGS, fine_classing
 from bimetal.finance.credit.dates import DateSpec
 from bimetal.finance.credit.jurisdictions import jurisdiction_named
 from bimetal.finance.credit.model import CreditModel
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-CLASSINGS = ("tree", "optbinning", "quantile")
 FEWEST_HELD = 200
 """Rows held out from which a profile for monitoring can be made."""
 
@@ -99,8 +98,8 @@ def train(
     as_of: AsOf = None,
     window_months: Months = 0,
     date: Dates = None,
-    classing: Classing = "tree",
-    bins: Annotated[int, typer.Option(help="Of a column, at most.", min=2)] = 32,
+    classing: Classing = "quantile",
+    bins: Annotated[int, typer.Option(help="Of a column, at most.", min=2)] = 25,
     trend: Trend = None,
     interactions: Annotated[int, typer.Option(help="Sparse binary neurons, at most.")] = 6000,
     pdo: Annotated[float, typer.Option(help="Points to double the odds.")] = 20.0,
@@ -131,7 +130,12 @@ def train(
     _require_known(names_of(challengers), jurisdiction, window, dates)
     words, rivals = names_of(missing), names_of(challengers)
     hidden = (*names_of(drop), *(part for name in names_of(group) for part in name.split("+")))
-    encoder = _encoder(classing, bins, names_of(categorical), special_codes_of(special))
+    encoder = fine_classing(
+        classing,
+        bins=bins,
+        categorical=names_of(categorical) or None,
+        special_codes=special_codes_of(special) or None,
+    )
     lesson = read_lesson(
         data, target, bad=bad, drop=hidden, dates=dates, missing=words, window=window, seed=seed
     )
@@ -220,23 +224,6 @@ def _policy(
     given.setdefault("name", name)
     Policy.from_spec(given).require_columns(tuple(columns))
     return given
-
-
-def _encoder(
-    classing: str, bins: int, categorical: tuple[str, ...], special: dict[str, tuple[float, ...]]
-) -> Encoder:
-    kinds: dict[str, Any] = dict(
-        zip(CLASSINGS, (TreeEncoder, OptBinningEncoder, QuantileEncoder), strict=True)
-    )
-    if classing not in kinds:
-        raise DataError(f"--classing is one of {', '.join(CLASSINGS)}; got {classing!r}")
-    made: Encoder = kinds[classing](
-        max_bits_per_column=bins - 1,
-        categorical=categorical or None,
-        special_codes=special or None,
-        missing="auto",
-    )
-    return made
 
 
 def _signed(

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bimetal.finance.credit.classing import fine_classing
     from bimetal.finance.credit.model import CreditModel
     from bimetal.finance.credit.monitoring import monitor
     from bimetal.finance.credit.policy import Policy
@@ -25,6 +26,7 @@ __all__ = [
     "Policy",
     "Profile",
     "Scaling",
+    "fine_classing",
     "monitor",
     "validate",
 ]
@@ -35,6 +37,7 @@ _HOMES = {
     "Policy": "policy",
     "Profile": "profile",
     "Scaling": "scaling",
+    "fine_classing": "classing",
     "monitor": "monitoring",
     "validate": "validation.pack",
 }

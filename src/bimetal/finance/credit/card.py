@@ -13,27 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
+from bimetal.errors import DataError
 from bimetal.estimators.ingredients import Candidates, Rows
 from bimetal.estimators.linear import PENALTIES, linear_path, linear_scores
 from bimetal.estimators.parts import Bits
 from bimetal.estimators.stacking import stack
 from bimetal.estimators.tasks import Floats, Task, row_losses
-from bimetal.estimators.trees import grow, rules_part, tree_scores
+from bimetal.estimators.trees import grow, rules_part
 
-__all__ = ["BINARY", "Card", "Fold", "Plan", "Sample", "plan_card"]
+__all__ = ["BINARY", "Card", "Fold", "Plan", "Sample", "bags", "mean_card", "plan_card"]
 
 BINARY = Task("binary", 1)
 _STUMPS = {
     "num_leaves": 2,
     "learning_rate": 0.1,
-    "min_data_in_leaf": 10,
-    "lambda_l2": 1.0,
-    "feature_fraction": 0.5,
+    "min_data_in_leaf": 4,
+    "feature_fraction": 0.2,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
 }
 _MOST_STUMPS = 2_000
-_N_INNER = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +78,13 @@ class Card:
     direct : numpy.ndarray
         float64 (n_bits,).
     bias : float
+    n_stumps : int
+        How many stumps it was made of.
     """
 
     direct: Floats
     bias: float
+    n_stumps: int = 0
 
     def scores(self, data: Bits) -> Floats:
         """Log-odds of bad, float64 (n_rows, 1)."""
@@ -91,27 +93,31 @@ class Card:
 
 @dataclass(frozen=True)
 class Plan:
-    """What validation chose for a card."""
+    """What validation chose for a card.
+
+    Attributes
+    ----------
+    penalty : int
+        Its number in `PENALTIES`.
+    n_stumps : int
+    weights : numpy.ndarray
+        float64 (2,): of ridge and stumps.
+    intercept : float
+    cards : list of Card
+        The card of each fold.
+    """
 
     penalty: int
     n_stumps: int
     weights: Floats
     intercept: float
+    cards: list[Card]
 
-    def fit(self, sample: Sample, seed: int) -> Card:
-        """Fit a card on some rows."""
-        path = linear_path(
-            sample.data.bits,
-            sample.bad,
-            sample.weight,
-            BINARY,
-            PENALTIES[: self.penalty + 1],
-            sample.bit_signs,
-        )
-        ridge, stumps = path[-1][0], _stumps(sample, self.n_stumps, seed)
-        direct = self.weights[0] * ridge[:-1] + self.weights[1] * stumps.direct
-        bias = self.weights[0] * ridge[-1] + self.weights[1] * stumps.bias + self.intercept
-        return Card(direct, float(bias))
+    def fit(self, sample: Sample, held: Sample, seed: int) -> Card:
+        """Fit a card; its stumps stop when the rows held out get no better."""
+        bits, tried = sample.data.bits, PENALTIES[: self.penalty + 1]
+        path = linear_path(bits, sample.bad, sample.weight, BINARY, tried, sample.bit_signs)
+        return _sum(path[-1], _stumps(sample, held, seed), self.weights, self.intercept)
 
     def choices(self) -> dict[str, float]:
         """Return what was chosen, for the record."""
@@ -122,21 +128,23 @@ class Plan:
             "stumps_weight": float(self.weights[1]),
         }
 
-    def unseen(self, sample: Sample, seed: int) -> Floats:
-        """Scores of rows by cards that did not learn from them, float64 (n_rows, 1).
 
-        Trees grown on what a card leaves over must not take its overfitting for the truth.
-        """
-        scores = np.empty(sample.bad.shape)
-        labels = (sample.bad[:, 0] > 0.5).astype(int)
-        n_inner = min(_N_INNER, int(np.bincount(labels, minlength=2).min()))
-        if n_inner < 2:
-            return self.fit(sample, seed).scores(sample.data)
-        splitter = StratifiedKFold(n_inner, shuffle=True, random_state=seed)
-        for fitting, asked in splitter.split(labels, labels):
-            card = self.fit(sample.take(fitting), seed)
-            scores[asked] = card.scores(sample.data.take(asked))
-        return scores
+def bags(sample: Sample, n: int, seed: int) -> list[tuple[Rows, Rows]]:
+    """Split the rows `n` times into those to fit on and those left out; each is left out once.
+
+    Raises
+    ------
+    DataError
+        When a class has fewer than two rows.
+    """
+    labels = (sample.bad[:, 0] > 0.5).astype(int)
+    fewest = int(np.bincount(labels, minlength=2).min())
+    if fewest < 2:
+        raise DataError(
+            f"at least two good and two bad rows are needed, got {fewest} of the rarer class"
+        )
+    splitter = StratifiedKFold(min(n, fewest), shuffle=True, random_state=seed)
+    return list(splitter.split(labels, labels))
 
 
 def plan_card(
@@ -145,47 +153,59 @@ def plan_card(
     """Choose how a card is fitted, by scores of rows that were not fitted on."""
     shape = sample.bad.shape
     ridge, stumps = Candidates(len(PENALTIES), shape), Candidates(1, shape)
+    paths, steps = [], []
     for k, (fitting, held, rows) in enumerate(folds):
         progress(f"card, fold {k + 1} of {len(folds)}")
-        path = linear_path(
-            fitting.data.bits, fitting.bad, fitting.weight, BINARY, PENALTIES, fitting.bit_signs
+        bits = fitting.data.bits
+        paths.append(
+            linear_path(bits, fitting.bad, fitting.weight, BINARY, PENALTIES, fitting.bit_signs)
         )
-        for i, coefficients in enumerate(path):
+        steps.append(_stumps(fitting, held, seed))
+        for i, coefficients in enumerate(paths[-1]):
             ridge.scores[i][rows] = linear_scores(coefficients, held.data.bits)
-        booster = _boost(fitting, seed, _MOST_STUMPS, held)
-        stumps.lengths[0].append(max(1, booster.best_iteration))
-        stumps.scores[0][rows] = tree_scores(booster, held.data, BINARY)
-    return _plan(sample, ridge, stumps)
+        stumps.scores[0][rows] = steps[-1].scores(held.data)
+        stumps.lengths[0].append(steps[-1].n_stumps)
 
+    def losses(scores: Floats, asked: Rows) -> Floats:
+        return row_losses(BINARY, scores, sample.bad[asked])
 
-def _plan(sample: Sample, ridge: Candidates, stumps: Candidates) -> Plan:
-    seen = np.arange(len(sample.bad))
-
-    def losses(scores: Floats, rows: Rows) -> Floats:
-        return row_losses(BINARY, scores, sample.bad[rows])
-
-    penalty = ridge.best(seen, sample.weight, losses)
+    penalty = ridge.best(np.arange(len(sample.bad)), sample.weight, losses)
     parts = [ridge.scores[penalty], stumps.scores[0]]
     weights, intercept = stack(parts, sample.bad, sample.weight, BINARY)
-    return Plan(penalty, stumps.length(0), weights, float(intercept[0]))
+    b = float(intercept[0])
+    cards = [_sum(path[penalty], s, weights, b) for path, s in zip(paths, steps, strict=True)]
+    return Plan(penalty, stumps.length(0), weights, b, cards)
 
 
-def _stumps(sample: Sample, n: int, seed: int) -> Card:
-    part = rules_part(_boost(sample, seed, n), sample.data, BINARY, n)
+def _sum(ridge: Floats, stumps: Card, weights: Floats, intercept: float) -> Card:
+    direct = weights[0] * ridge[0, :-1] + weights[1] * stumps.direct
+    bias = weights[0] * ridge[0, -1] + weights[1] * stumps.bias + intercept
+    return Card(direct, float(bias), stumps.n_stumps)
+
+
+def mean_card(cards: Sequence[Card]) -> Card:
+    """Return the mean of cards of the same bits."""
+    direct = np.mean([card.direct for card in cards], axis=0)
+    return Card(direct, float(np.mean([card.bias for card in cards])))
+
+
+def _stumps(sample: Sample, held: Sample, seed: int) -> Card:
+    booster = _boost(sample, held, seed)
+    n = max(1, booster.best_iteration)
+    part = rules_part(booster, sample.data, BINARY, n)
     assert not part.ops  # one split a tree: each leaf is a bit or its absence
-    return Card(part.direct[0], float(part.bias[0]))
+    return Card(part.direct[0], float(part.bias[0]), n)
 
 
-def _boost(sample: Sample, seed: int, n: int, held: Sample | None = None) -> Any:
-    valid = None if held is None else (held.data, held.bad, held.weight)
+def _boost(sample: Sample, held: Sample, seed: int) -> Any:
     return grow(
         sample.data,
         sample.bad,
         sample.weight,
         BINARY,
         _STUMPS,
-        n,
+        _MOST_STUMPS,
         seed,
-        valid,
+        (held.data, held.bad, held.weight),
         signs=sample.feature_signs,
     )

@@ -12,31 +12,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.estimators.ingredients import Candidates, is_level
+from bimetal.estimators.ingredients import Candidates, Rows, is_level
 from bimetal.estimators.stacking import stack
 from bimetal.estimators.tasks import Floats, row_losses
 from bimetal.estimators.trees import GROWTHS, grow, leaves_of, tree_scores
-from bimetal.finance.credit.card import BINARY, Fold, Plan, Sample
+from bimetal.finance.credit.card import BINARY, Card, Sample
 
-__all__ = ["Grown", "Leaf", "fit_interactions", "whole"]
+__all__ = ["Bag", "Grown", "Leaf", "fit_interactions", "whole"]
 
 Start = tuple[Floats, Floats | None] | None
 """Scores to begin from, of the rows and of those held out; None for nothing."""
 Leaf = tuple[tuple[int, ...], float]
 """Literals ``2 * bit + negated`` that must hold, and the log-odds of bad that the leaf adds."""
-_PAIRS: dict[str, float] = {
-    "num_leaves": 4,
-    "learning_rate": 0.05,
-    "min_data_in_leaf": 10,
-    "lambda_l2": 1.0,
-    "feature_fraction": 0.5,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
-}
-_GROWTHS = (_PAIRS, *GROWTHS)
-"""From pairs of columns to deep trees; validation chooses."""
+
+
+def _slow(leaves: int, least: int, l2: float, columns: float) -> dict[str, float]:
+    return {
+        "num_leaves": leaves,
+        "learning_rate": 0.05,
+        "min_data_in_leaf": least,
+        "lambda_l2": l2,
+        "feature_fraction": columns,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+    }
+
+
+_SLOW = (_slow(8, 8, 1, 0.3), _slow(16, 20, 10, 0.3), _slow(4, 8, 0, 0.5))
+_FAST = GROWTHS[2:]
 _MOST_TREES = 1_500
-_ERRORS = 0.5
+_PATIENCE = 100
+_ENOUGH_BAGS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,56 +80,87 @@ class _Way:
         return min(_MOST_TREES, max(1, max_rules // int(self.growth["num_leaves"] - 1)))
 
 
-_WAYS = tuple(_Way(begins, growth) for begins in (True, False) for growth in _GROWTHS)
+_WAYS = (
+    *(_Way(False, growth) for growth in (*_SLOW, *_FAST)),
+    *(_Way(True, growth) for growth in _FAST),
+)
+"""In the order in which they are preferred where validation sees no difference."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """Rows to learn from, rows left out and their numbers, and the card of the former."""
+
+    fitting: Sample
+    held: Sample
+    rows: Rows
+    card: Card
+
+    def start(self, begins_at_card: bool) -> Start:
+        """Return the scores that trees begin from."""
+        if not begins_at_card:
+            return None
+        return self.card.scores(self.fitting.data), self.card.scores(self.held.data)
 
 
 def fit_interactions(
     sample: Sample,
-    plan: Plan,
-    folds: Sequence[Fold],
+    folds: Sequence[Bag],
+    bags: Sequence[Bag],
+    card: Card,
     max_rules: int,
-    max_forests: int,
     seed: int,
     progress: Callable[[str], None],
     only: int | None = None,
 ) -> Grown:
-    """Grow trees beside a card, in the way that validation likes best; none where `max_rules` is 0.
+    """Grow trees beside a card, in the way that validation likes best; none where no rule is allowed.
 
-    `only` is the number of the one way to try.
+    Parameters
+    ----------
+    sample : Sample
+        All rows.
+    folds : sequence of Bag
+        To choose by.
+    bags : sequence of Bag
+        To learn from.
+    card : Card
+        The mean of those of the bags.
+    max_rules : int
+    seed : int
+    progress : callable
+    only : int, optional
+        The number of the one way to try.
     """
-    shape = sample.bad.shape
     ways = _WAYS if only is None else (_WAYS[only],)
-    candidates, alone = Candidates(len(ways), shape), np.zeros(shape)
-    for k, (fitting, held, rows) in enumerate(folds):
+    candidates, alone = Candidates(len(ways), sample.bad.shape), np.empty(sample.bad.shape)
+    for k, fold in enumerate(folds):
         progress(f"interactions, fold {k + 1} of {len(folds)}")
-        alone[rows] = plan.fit(fitting, seed).scores(held.data)
-        if not max_rules:
-            continue
-        unseen = plan.unseen(fitting, seed)
-        for i, way in enumerate(ways):
-            start: Start = (unseen, alone[rows]) if way.begins_at_card else None
-            booster = _grow(fitting, start, way.growth, way.most_trees(max_rules), seed, held)
+        alone[fold.rows] = fold.card.scores(fold.held.data)
+        for i, way in enumerate(ways if max_rules else ()):
+            booster = _grow(
+                fold.fitting,
+                fold.start(way.begins_at_card),
+                way.growth,
+                way.most_trees(max_rules),
+                seed,
+                fold.held,
+            )
             candidates.lengths[i].append(max(1, booster.best_iteration))
-            candidates.scores[i][rows] = tree_scores(booster, held.data, BINARY)
+            candidates.scores[i][fold.rows] = tree_scores(booster, fold.held.data, BINARY)
+    without = Grown(1.0, [], alone, None, {"n_trees": 0, "n_forests": 0})
     if not max_rules:
-        return Grown(1.0, [], alone, None, {"n_trees": 0, "n_forests": 0})
+        return without
     i, weights, intercept = _choose(sample, alone, candidates, ways)
     if weights[1] == 0:
-        return Grown(1.0, [], alone, None, {"n_trees": 0, "n_forests": 0})
+        return without
     way, n_trees = ways[i], candidates.length(i)
-    n_rules = n_trees * int(way.growth["num_leaves"] - 1)
-    n_forests = int(np.clip(max_rules // max(1, n_rules), 1, max_forests))
-    start = (plan.unseen(sample, seed), None) if way.begins_at_card else None
-    trees = []
-    for f in range(n_forests):
-        progress(f"interactions, forest {f + 1} of {n_forests}")
-        booster = _grow(sample, start, way.growth, n_trees, seed + f)
-        trees += _scaled(leaves_of(booster, sample.data), weights[1] / n_forests)
+    forests = _forests(sample, bags, card, way, n_trees, max_rules, seed, progress)
+    trees = [t for forest in forests for t in _scaled(forest, weights[1] / len(forests))]
     choices = {
         "begins_at_card": way.begins_at_card,
         "growth": dict(way.growth),
         "n_trees": n_trees,
-        "n_forests": n_forests,
+        "n_forests": len(forests),
         "card_weight": float(weights[0]),
         "trees_weight": float(weights[1]),
     }
@@ -131,12 +168,44 @@ def fit_interactions(
     return Grown(float(weights[0]), trees, scores, _WAYS.index(way), choices)
 
 
+def _forests(
+    sample: Sample,
+    bags: Sequence[Bag],
+    card: Card,
+    way: _Way,
+    n_trees: int,
+    max_rules: int,
+    seed: int,
+    progress: Callable[[str], None],
+) -> list[list[list[Leaf]]]:
+    """Grow the forests that are averaged.
+
+    Where all of them fit, each leaves a share of the rows out and stops when those get no better
+    (bagging: Breiman 1996), which steadies trees on short tables. Else as many as fit learn from all rows.
+    """
+    n_rules = max(1, n_trees * int(way.growth["num_leaves"] - 1))
+    n_forests = int(np.clip(max_rules // n_rules, 1, len(bags)))
+    most, forests = way.most_trees(max_rules // n_forests), []
+    for f in range(n_forests):
+        progress(f"interactions, forest {f + 1} of {n_forests}")
+        if n_forests >= min(_ENOUGH_BAGS, len(bags)) > 1:
+            bag = bags[f]
+            start = bag.start(way.begins_at_card)
+            booster = _grow(bag.fitting, start, way.growth, most, seed + f, bag.held)
+            forests.append(leaves_of(booster, sample.data, max(1, booster.best_iteration)))
+        else:
+            start = (card.scores(sample.data), None) if way.begins_at_card else None
+            booster = _grow(sample, start, way.growth, n_trees, seed + f)
+            forests.append(leaves_of(booster, sample.data))
+    return forests
+
+
 def _choose(
     sample: Sample, alone: Floats, candidates: Candidates, ways: Sequence[_Way]
 ) -> tuple[int, Floats, float]:
-    """Return the way of least out-of-fold loss, and the weights of card and trees there.
+    """Return the first way that is level with the best, and the weights of card and trees there.
 
-    Where beginning at the card is as good, it is taken: more of the model then stands in the card.
+    On a short table the least of nine losses is mostly luck; what is preferred averages well.
     """
     stacked = [stack([alone, s], sample.bad, sample.weight, BINARY) for s in candidates.scores]
     losses = [
@@ -144,10 +213,8 @@ def _choose(
         for (w, b), s in zip(stacked, candidates.scores, strict=True)
     ]
     share = sample.weight / sample.weight.sum()
-    order = sorted(range(len(ways)), key=lambda i: float(share @ losses[i]))
-    at_card = next((i for i in order if ways[i].begins_at_card), order[0])
-    is_as_good = is_level(losses[at_card] - losses[order[0]], share, _ERRORS)
-    i = at_card if is_as_good else order[0]
+    least = min(losses, key=lambda loss: float(share @ loss))
+    i = next(i for i, loss in enumerate(losses) if is_level(loss - least, share))
     return i, stacked[i][0], float(stacked[i][1][0])
 
 
@@ -173,6 +240,7 @@ def _grow(
         valid,
         start=start,
         signs=sample.feature_signs,
+        patience=_PATIENCE,
     )
 
 

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.model_selection import StratifiedKFold
 
 from bimetal.errors import DataError
 from bimetal.estimators.base import RowsTable
 from bimetal.estimators.ingredients import Rows, is_level
 from bimetal.estimators.tasks import row_losses
 from bimetal.finance.credit.assembly import Tree, WholeModel, assemble, merged
-from bimetal.finance.credit.card import BINARY, Fold, Sample, plan_card
-from bimetal.finance.credit.interactions import fit_interactions, whole
+from bimetal.finance.credit.card import BINARY, Fold, Plan, Sample, bags, mean_card, plan_card
+from bimetal.finance.credit.interactions import Bag, fit_interactions, whole
 from bimetal.finance.credit.scaling import Scaling
 from bimetal.finance.credit.trends import check_trends, kept_shares, likely_trends, signs_of
 from bimetal.program import Program
@@ -159,19 +158,24 @@ class _Oven:
     def _baked(self, way: int | None = None) -> Baked:
         options = self.options
         sample = self._sample(self.encoder, self.everything)
-        folds = [self._fold(fitting, held) for fitting, held in self._splits()]
+        splits = bags(sample, options.n_folds, options.seed)
+        folds = [self._fold(fitting, held) for fitting, held in splits]
         plan = plan_card(sample, folds, options.seed, self.progress)
+        parts = [
+            self._bag(plan, sample, k, *rows)
+            for k, rows in enumerate(bags(sample, options.max_forests, options.seed))
+        ]
+        card = mean_card([part.card for part in parts])
         grown = fit_interactions(
             sample,
-            plan,
-            folds,
+            [Bag(*fold, card) for fold, card in zip(folds, plan.cards, strict=True)],
+            parts,
+            card,
             options.max_rules,
-            options.max_forests,
             options.seed,
             self.progress,
             way,
         )
-        card = plan.fit(sample, options.seed)
         per = options.scaling.points_per_log_odds
         blocks = whole(grown.trees, per)
         direct = np.rint(-per * grown.card_weight * card.direct).astype(np.int64)
@@ -198,16 +202,9 @@ class _Oven:
         encoder = self.table.fit_encoder(fitting)
         return self._sample(encoder, fitting), self._sample(encoder, held), held
 
-    def _splits(self) -> list[tuple[Rows, Rows]]:
-        labels = (self.bad > 0.5).astype(int)
-        fewest = int(np.bincount(labels, minlength=2).min())
-        if fewest < 2:
-            raise DataError(
-                f"at least two good and two bad rows are needed, got {fewest} of the rarer class"
-            )
-        n_folds = min(self.options.n_folds, fewest)
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=self.options.seed)
-        return list(splitter.split(labels, labels))
+    def _bag(self, plan: Plan, sample: Sample, k: int, fitting: Rows, left: Rows) -> Bag:
+        within, held = sample.take(fitting), sample.take(left)
+        return Bag(within, held, left, plan.fit(within, held, self.options.seed + k))
 
     def _centred(self, model: WholeModel, sample: Sample) -> WholeModel:
         """Set the bias so that the mean probability of the rows is their bad rate, or the one given."""

@@ -20,6 +20,7 @@ from bimetal.explain.certificate import Certificate, certify
 from bimetal.explain.form import form_of
 from bimetal.finance.credit.assembly import WholeModel, assemble
 from bimetal.finance.credit.bin_table import BinRow, bin_table
+from bimetal.finance.credit.classing import fine_classing
 from bimetal.finance.credit.conformal import conformal_band
 from bimetal.finance.credit.model import Assessment, CreditModel
 from bimetal.finance.credit.policy import Policy
@@ -31,7 +32,7 @@ from bimetal.program import Program
 
 __all__ = ["BinaryScorecard", "ScorecardReport"]
 
-_LARGE = 12_000
+_LARGE = 50_000
 """Rows above which three folds suffice."""
 
 
@@ -72,17 +73,19 @@ class BinaryScorecard(ClassifierMixin, TableEstimator):  # type: ignore[misc]
     Parameters
     ----------
     encoder : Encoder, optional
-        Table → bins; by default `TreeEncoder()`. `OptBinningEncoder()` takes optbinning's cut-points,
-        `CutPointEncoder` yours. Special codes, categories and their order are told to the encoder.
+        Table → bins; by default `fine_classing()`, quantiles. `OptBinningEncoder()` takes optbinning's
+        cut-points, `TreeEncoder()` those of small trees, `CutPointEncoder` yours. Special codes,
+        categories and their order are told to the encoder.
     trends : "auto", mapping of str to {1, -1}, or None, default "auto"
         How the score must move when a column rises. "auto" promises what a free model nearly keeps
         and costs no accuracy out of fold.
     max_rules : int, default 6000
         Sparse binary neurons at most; 0 makes a pure card of points.
     max_forests : int, default 5
-        Forests that are averaged, as far as `max_rules` allows.
+        Cards and forests that are averaged, as far as `max_rules` allows; where at least three forests fit,
+        each leaves a share of the rows out (bagging).
     n_folds : int, default 5
-        Folds of the out-of-fold scores; tables above 12,000 rows use at most 3.
+        Folds of the out-of-fold scores; tables above 50,000 rows use at most 3.
     pdo, base_score, base_odds, unit
         Of the `Scaling`: points to double the odds, the score at the base odds, these odds (good to
         bad), whole numbers in one point (100: hundredths).
@@ -243,6 +246,9 @@ class BinaryScorecard(ClassifierMixin, TableEstimator):  # type: ignore[misc]
         """Prove the trends of the fitted Program, with the trees as witness."""
         check_is_fitted(self)
         return certify(self.program_, self.trends_, self.blocks_)
+
+    def _default_encoder(self) -> Encoder:
+        return fine_classing()
 
     def _bad(self, y: NDArray[Any]) -> NDArray[np.float64]:
         labels = np.unique(y)

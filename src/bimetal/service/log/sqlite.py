@@ -6,10 +6,12 @@ to one file; a local disk is needed (WAL does not work over network file systems
 
 import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ VERSION = 1
 LEAST = (3, 37)
 """The first SQLite with STRICT tables."""
 PATIENCE_S = 5.0
+MOST_AT_ONCE = 64
+"""Rows of one INSERT; one statement for each number of rows is kept prepared."""
 SEEN = """
     SELECT DISTINCT request_id FROM decision_entry
     WHERE request_id IN (SELECT value FROM json_each(:ids))
@@ -71,12 +75,17 @@ class SqliteStore(Store):
             except BaseException:
                 self._base.close()
                 raise
-        self._file = self._identity()
+        self._file, self._is_writer = self._identity(), False
 
     def _opened(self, mode: str) -> sqlite3.Connection:
         uri = f"{self.path.resolve().as_uri()}?mode={mode}"
         base = sqlite3.connect(
-            uri, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False
+            uri,
+            uri=True,
+            timeout=PATIENCE_S,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=4 * MOST_AT_ONCE,
         )
         if mode == "ro":
             with suppress(sqlite3.OperationalError):
@@ -129,10 +138,12 @@ class SqliteStore(Store):
                 "has no name; put the log back"
             )
         with self._translated():
-            # SQLite's own waiting sleeps up to 100 ms between tries: too long for those who take turns.
-            self._base.execute("PRAGMA busy_timeout = 0")
+            if not self._is_writer:
+                # SQLite's own waiting sleeps up to 100 ms between tries: too long for those who take
+                # turns. Once the lock is had, nothing else of a write-ahead log is waited for.
+                self._base.execute("PRAGMA busy_timeout = 0")
+                self._is_writer = True
             _patient(self._base, "BEGIN IMMEDIATE")
-            self._base.execute(f"PRAGMA busy_timeout = {PATIENCE_S * 1e3:.0f}")
 
     def commit(self) -> None:
         """Commit; with ``synchronous=FULL`` that syncs the write-ahead log."""
@@ -151,9 +162,18 @@ class SqliteStore(Store):
             return self._base.execute(query, values).fetchall()
 
     def put(self, statement: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run a statement for each row."""
+        """Run a statement for each row; those with VALUES take many rows at once.
+
+        A statement lets go of Python's lock and waits for it again: one of many rows does so once.
+        """
         with self._translated():
-            self._base.executemany(statement, rows)
+            if "VALUES" not in statement:
+                self._base.executemany(statement, rows)
+                return
+            for start in range(0, len(rows), MOST_AT_ONCE):
+                part = rows[start : start + MOST_AT_ONCE]
+                many, names = _for_many(statement, len(part))
+                self._base.execute(many, [row[name] for row in part for name in names])
 
     def seen(self, request_ids: Sequence[str]) -> list[str]:
         """Return which of the ids have entries."""
@@ -216,6 +236,15 @@ class SqliteStore(Store):
 
 def _schema() -> str:
     return (files("bimetal.service.log") / "sqlite.sql").read_text()
+
+
+@lru_cache(maxsize=4 * MOST_AT_ONCE)
+def _for_many(statement: str, n: int) -> tuple[str, list[str]]:
+    """Return an INSERT of `n` rows in place of one, and the names of a row's values in order."""
+    head, values = statement.split("VALUES")
+    names = re.findall(r":(\w+)", values)
+    row = f"({', '.join('?' * len(names))})"
+    return f"{head}VALUES {', '.join([row] * n)}", names
 
 
 def _patient(base: sqlite3.Connection, statement: str) -> sqlite3.Cursor:
