@@ -16,9 +16,9 @@ import numpy as np
 from _story import tell
 from sklearn.model_selection import train_test_split
 
-from bimetal import TreeEncoder, metrics
+from bimetal import metrics
 from bimetal.datasets import load_or_simulate
-from bimetal.finance.credit import BinaryScorecard, CreditModel
+from bimetal.finance.credit import BinaryScorecard, CreditModel, fine_classing
 from bimetal.service.audit import replay
 from bimetal.service.log import Record, open_log
 from bimetal.service.log.verifying import verify
@@ -95,7 +95,7 @@ def trained(X: Any, y: Any, special_codes: Any, n_rules: int) -> BinaryScorecard
         "limits": {"age": [18, 110]},
     }
     card = BinaryScorecard(
-        encoder=TreeEncoder(special_codes=special_codes or None),
+        encoder=fine_classing(special_codes=special_codes or None),
         max_rules=n_rules,
         max_forests=1,
         n_folds=3,

@@ -315,7 +315,7 @@ ERRORS: dict[str, tuple[list[object], str]] = {
     "unknown drop": (["plain.csv", *BARE, "--drop", "sect"], "no column 'sect'"),
     "unknown group": (["plain.csv", *BARE, "--group", "sex"], "no column 'sex'"),
     "nothing left": (["plain.csv", *BARE, "--drop", ",".join(PLAIN.columns)], "is left to learn from"),
-    "classing": (["plain.csv", *BARE, "--classing", "woe"], "--classing is one of tree"),
+    "classing": (["plain.csv", *BARE, "--classing", "woe"], "classing is one of quantile"),
     "special": (["plain.csv", *BARE, "--special", "bureau"], "--special expects"),
     "special column": (["plain.csv", *BARE, "--special", "buro=-9"], "buro"),
     "trend": (["plain.csv", *QUICK, "--trend", "income"], "--trend expects"),

@@ -298,3 +298,18 @@ def test_optimal_binning_cuts_where_the_target_jumps(kind: str) -> None:
     target = {"binary": y, "multiclass": y + again, "regression": y * 1.5}[kind]
     names = OptBinningEncoder().fit(X, target).bit_names_
     assert {"x0 >= 2.5", "x0 >= 6.5"} <= set(names)
+
+
+def test_quantiles_share_their_cut_points_fairly() -> None:
+    rng = np.random.default_rng(0)
+    X = np.c_[rng.normal(size=(500, 3)), rng.integers(0, 3, 500)].astype("f4")
+    op = QuantileEncoder(max_bits_per_column=24, max_bits=32).fit(X).op_
+    assert np.bincount(op.column).tolist() == [
+        10,
+        10,
+        10,
+        2,
+    ]  # what the last leaves goes to the others
+    assert np.bincount(QuantileEncoder(max_bits=2).fit(X).op_.column).tolist() == [1, 1, 1, 1]
+    with pytest.raises(DataError, match="max_bits must be at least 1, got 0"):
+        QuantileEncoder(max_bits=0).fit(X)

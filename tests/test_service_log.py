@@ -28,7 +28,7 @@ from bimetal.service.log import (
     Record,
     open_log,
 )
-from bimetal.service.log.canonical import canonical, plain, restored
+from bimetal.service.log.canonical import canonical, encode, plain, restored
 from bimetal.service.log.chain import opened, sealed
 from bimetal.service.log.verifying import verify
 
@@ -112,6 +112,22 @@ def test_dataclasses_and_numpy_scalars_are_written_down_as_their_values() -> Non
     given = (Why("income", -0.5), np.float32(0.1), np.int64(3))
     expected = ({"group": "income", "points": -0.5}, float(np.float32(0.1)), 3)
     assert restored(plain(given)) == expected
+
+
+_JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(
+    value=_JSON_VALUES | st.sampled_from(["\x7f", "\ud800", "a\\b", "\x00\n", 2**64, -(2**63) - 1])
+)
+def test_the_quick_encoder_writes_what_the_standard_library_writes(value: Any) -> None:
+    expected = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    assert encode(value) == expected
 
 
 @pytest.mark.parametrize("value", [{"float": 1}, object(), {1, 2}])

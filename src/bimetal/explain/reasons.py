@@ -47,5 +47,6 @@ def principal_reasons(numerators: NDArray[np.int64], most: int = 4) -> tuple[int
         raise DataError(
             f"at least one reason expected, got most={most}; the commentary to Reg B says up to four"
         )
-    worst = np.argsort(numerators, kind="stable")[:most]
-    return tuple(int(player) for player in worst if numerators[player] < 0)
+    values = numerators.tolist()  # a few dozen: Python sorts them before NumPy has begun
+    lowered = [player for player, value in enumerate(values) if value < 0]
+    return tuple(sorted(lowered, key=values.__getitem__)[:most])

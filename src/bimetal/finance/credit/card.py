@@ -97,8 +97,7 @@ class Plan:
 
     Attributes
     ----------
-    penalty : int
-        Its number in `PENALTIES`.
+    penalty : float
     n_stumps : int
     weights : numpy.ndarray
         float64 (2,): of ridge and stumps.
@@ -107,7 +106,7 @@ class Plan:
         The card of each fold.
     """
 
-    penalty: int
+    penalty: float
     n_stumps: int
     weights: Floats
     intercept: float
@@ -115,14 +114,13 @@ class Plan:
 
     def fit(self, sample: Sample, held: Sample, seed: int) -> Card:
         """Fit a card; its stumps stop when the rows held out get no better."""
-        bits, tried = sample.data.bits, PENALTIES[: self.penalty + 1]
-        path = linear_path(bits, sample.bad, sample.weight, BINARY, tried, sample.bit_signs)
-        return _sum(path[-1], _stumps(sample, held, seed), self.weights, self.intercept)
+        ridge = _ridge(sample, (self.penalty,))[-1]
+        return _sum(ridge, _stumps(sample, held, seed), self.weights, self.intercept)
 
     def choices(self) -> dict[str, float]:
         """Return what was chosen, for the record."""
         return {
-            "penalty": PENALTIES[self.penalty],
+            "penalty": self.penalty,
             "n_stumps": self.n_stumps,
             "ridge_weight": float(self.weights[0]),
             "stumps_weight": float(self.weights[1]),
@@ -148,18 +146,19 @@ def bags(sample: Sample, n: int, seed: int) -> list[tuple[Rows, Rows]]:
 
 
 def plan_card(
-    sample: Sample, folds: Sequence[Fold], seed: int, progress: Callable[[str], None]
+    sample: Sample,
+    folds: Sequence[Fold],
+    seed: int,
+    progress: Callable[[str], None],
+    penalties: Sequence[float] = PENALTIES,
 ) -> Plan:
     """Choose how a card is fitted, by scores of rows that were not fitted on."""
     shape = sample.bad.shape
-    ridge, stumps = Candidates(len(PENALTIES), shape), Candidates(1, shape)
+    ridge, stumps = Candidates(len(penalties), shape), Candidates(1, shape)
     paths, steps = [], []
     for k, (fitting, held, rows) in enumerate(folds):
         progress(f"card, fold {k + 1} of {len(folds)}")
-        bits = fitting.data.bits
-        paths.append(
-            linear_path(bits, fitting.bad, fitting.weight, BINARY, PENALTIES, fitting.bit_signs)
-        )
+        paths.append(_ridge(fitting, penalties))
         steps.append(_stumps(fitting, held, seed))
         for i, coefficients in enumerate(paths[-1]):
             ridge.scores[i][rows] = linear_scores(coefficients, held.data.bits)
@@ -169,12 +168,19 @@ def plan_card(
     def losses(scores: Floats, asked: Rows) -> Floats:
         return row_losses(BINARY, scores, sample.bad[asked])
 
-    penalty = ridge.best(np.arange(len(sample.bad)), sample.weight, losses)
-    parts = [ridge.scores[penalty], stumps.scores[0]]
+    i = ridge.best(np.arange(len(sample.bad)), sample.weight, losses)
+    parts = [ridge.scores[i], stumps.scores[0]]
     weights, intercept = stack(parts, sample.bad, sample.weight, BINARY)
     b = float(intercept[0])
-    cards = [_sum(path[penalty], s, weights, b) for path, s in zip(paths, steps, strict=True)]
-    return Plan(penalty, stumps.length(0), weights, b, cards)
+    cards = [_sum(path[i], s, weights, b) for path, s in zip(paths, steps, strict=True)]
+    return Plan(penalties[i], stumps.length(0), weights, b, cards)
+
+
+def _ridge(sample: Sample, penalties: Sequence[float]) -> list[Floats]:
+    """Fit ridge regressions from strong to weak penalties, beginning at the strongest of all."""
+    tried = tuple(dict.fromkeys((PENALTIES[0], *penalties)))
+    path = linear_path(sample.data.bits, sample.bad, sample.weight, BINARY, tried, sample.bit_signs)
+    return path[-len(penalties) :]
 
 
 def _sum(ridge: Floats, stumps: Card, weights: Floats, intercept: float) -> Card:

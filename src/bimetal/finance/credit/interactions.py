@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.estimators.ingredients import Candidates, Rows, is_level
+from bimetal.estimators.ingredients import Rows, is_level
 from bimetal.estimators.stacking import stack
 from bimetal.estimators.tasks import Floats, row_losses
 from bimetal.estimators.trees import GROWTHS, grow, leaves_of, tree_scores
@@ -26,10 +26,10 @@ Leaf = tuple[tuple[int, ...], float]
 """Literals ``2 * bit + negated`` that must hold, and the log-odds of bad that the leaf adds."""
 
 
-def _slow(leaves: int, least: int, l2: float, columns: float) -> dict[str, float]:
+def _growth(leaves: int, rate: float, least: int, l2: float, columns: float) -> dict[str, float]:
     return {
         "num_leaves": leaves,
-        "learning_rate": 0.05,
+        "learning_rate": rate,
         "min_data_in_leaf": least,
         "lambda_l2": l2,
         "feature_fraction": columns,
@@ -38,7 +38,8 @@ def _slow(leaves: int, least: int, l2: float, columns: float) -> dict[str, float
     }
 
 
-_SLOW = (_slow(8, 8, 1, 0.3), _slow(16, 20, 10, 0.3), _slow(4, 8, 0, 0.5))
+_SMALL = (_growth(4, 0.1, 8, 0, 0.5), _growth(8, 0.1, 8, 1, 0.3))
+_SLOW = (_growth(16, 0.05, 20, 10, 0.3), _growth(4, 0.05, 8, 0, 0.5))
 _FAST = GROWTHS[2:]
 _MOST_TREES = 1_500
 _PATIENCE = 100
@@ -71,36 +72,47 @@ class Grown:
 
 @dataclass(frozen=True)
 class _Way:
-    """How trees grow: from the card's scores or from nothing, and in LightGBM's words."""
+    """How trees grow: from the card's scores or from nothing, and in LightGBM's words.
+
+    A forest has trees of each growth; their mean steadies short tables, which do not tell growths apart.
+    """
 
     begins_at_card: bool
-    growth: dict[str, float]
+    growths: tuple[dict[str, float], ...]
 
-    def most_trees(self, max_rules: int) -> int:
-        return min(_MOST_TREES, max(1, max_rules // int(self.growth["num_leaves"] - 1)))
+    def most_trees(self, max_rules: int) -> list[int]:
+        """Return how many trees of each growth a number of rules allows."""
+        shares = max_rules // len(self.growths)
+        return [min(_MOST_TREES, max(1, shares // _n_rules(g))) for g in self.growths]
+
+
+def _n_rules(growth: dict[str, float]) -> int:
+    return int(growth["num_leaves"] - 1)
 
 
 _WAYS = (
-    *(_Way(False, growth) for growth in (*_SLOW, *_FAST)),
-    *(_Way(True, growth) for growth in _FAST),
+    _Way(False, _SMALL),
+    *(_Way(False, (growth,)) for growth in (*_SLOW, *_FAST)),
+    *(_Way(True, (growth,)) for growth in _FAST),
 )
 """In the order in which they are preferred where validation sees no difference."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bag:
-    """Rows to learn from, rows left out and their numbers, and the card of the former."""
+    """Rows to learn from, rows left out (if any) with their numbers, and the card of the former."""
 
     fitting: Sample
-    held: Sample
+    held: Sample | None
     rows: Rows
     card: Card
 
     def start(self, begins_at_card: bool) -> Start:
-        """Return the scores that trees begin from."""
+        """Return the scores that trees begin from, of the rows and of those left out."""
         if not begins_at_card:
             return None
-        return self.card.scores(self.fitting.data), self.card.scores(self.held.data)
+        left = None if self.held is None else self.card.scores(self.held.data)[:, 0]
+        return self.card.scores(self.fitting.data)[:, 0], left
 
 
 def fit_interactions(
@@ -109,6 +121,7 @@ def fit_interactions(
     bags: Sequence[Bag],
     card: Card,
     max_rules: int,
+    max_forests: int,
     seed: int,
     progress: Callable[[str], None],
     only: int | None = None,
@@ -125,47 +138,44 @@ def fit_interactions(
         To learn from.
     card : Card
         The mean of those of the bags.
-    max_rules : int
+    max_rules, max_forests : int
+        Sparse binary neurons in all, and forests that are averaged, at most.
     seed : int
     progress : callable
     only : int, optional
         The number of the one way to try.
     """
     ways = _WAYS if only is None else (_WAYS[only],)
-    candidates, alone = Candidates(len(ways), sample.bad.shape), np.empty(sample.bad.shape)
+    alone, scores = np.empty(sample.bad.shape), [np.empty(sample.bad.shape) for _ in ways]
+    lengths: list[list[list[int]]] = [[] for _ in ways]
     for k, fold in enumerate(folds):
         progress(f"interactions, fold {k + 1} of {len(folds)}")
+        assert fold.held is not None
         alone[fold.rows] = fold.card.scores(fold.held.data)
         for i, way in enumerate(ways if max_rules else ()):
-            booster = _grow(
-                fold.fitting,
-                fold.start(way.begins_at_card),
-                way.growth,
-                way.most_trees(max_rules),
-                seed,
-                fold.held,
-            )
-            candidates.lengths[i].append(max(1, booster.best_iteration))
-            candidates.scores[i][fold.rows] = tree_scores(booster, fold.held.data, BINARY)
+            boosters = _boosted(fold, way, way.most_trees(max_rules), seed)
+            lengths[i].append([_length(booster) for booster in boosters])
+            each = [tree_scores(booster, fold.held.data, BINARY) for booster in boosters]
+            scores[i][fold.rows] = np.mean(each, axis=0)
     without = Grown(1.0, [], alone, None, {"n_trees": 0, "n_forests": 0})
     if not max_rules:
         return without
-    i, weights, intercept = _choose(sample, alone, candidates, ways)
+    i, weights, intercept = _choose(sample, alone, scores)
     if weights[1] == 0:
         return without
-    way, n_trees = ways[i], candidates.length(i)
-    forests = _forests(sample, bags, card, way, n_trees, max_rules, seed, progress)
+    way, n_trees = ways[i], [max(1, round(n)) for n in np.mean(lengths[i], axis=0)]
+    forests = _forests(sample, bags, card, way, n_trees, max_rules, max_forests, seed, progress)
     trees = [t for forest in forests for t in _scaled(forest, weights[1] / len(forests))]
     choices = {
         "begins_at_card": way.begins_at_card,
-        "growth": dict(way.growth),
-        "n_trees": n_trees,
+        "growths": [dict(growth) for growth in way.growths],
+        "n_trees": sum(n_trees),
         "n_forests": len(forests),
         "card_weight": float(weights[0]),
         "trees_weight": float(weights[1]),
     }
-    scores = weights[0] * alone + weights[1] * candidates.scores[i] + intercept
-    return Grown(float(weights[0]), trees, scores, _WAYS.index(way), choices)
+    out_of_fold = weights[0] * alone + weights[1] * scores[i] + intercept
+    return Grown(float(weights[0]), trees, out_of_fold, _WAYS.index(way), choices)
 
 
 def _forests(
@@ -173,44 +183,42 @@ def _forests(
     bags: Sequence[Bag],
     card: Card,
     way: _Way,
-    n_trees: int,
+    n_trees: Sequence[int],
     max_rules: int,
+    max_forests: int,
     seed: int,
     progress: Callable[[str], None],
 ) -> list[list[list[Leaf]]]:
     """Grow the forests that are averaged.
 
-    Where all of them fit, each leaves a share of the rows out and stops when those get no better
-    (bagging: Breiman 1996), which steadies trees on short tables. Else as many as fit learn from all rows.
+    Where several fit, each leaves a share of the rows out and stops when those get no better
+    (bagging: Breiman 1996), which steadies trees on short tables. Else one or two learn from all rows.
     """
-    n_rules = max(1, n_trees * int(way.growth["num_leaves"] - 1))
-    n_forests = int(np.clip(max_rules // n_rules, 1, len(bags)))
-    most, forests = way.most_trees(max_rules // n_forests), []
+    n_rules = sum(n * _n_rules(growth) for n, growth in zip(n_trees, way.growths, strict=True))
+    n_forests = int(np.clip(max_rules // max(1, n_rules), 1, min(max_forests, len(bags))))
+    everything = Bag(sample, None, np.arange(len(sample.bad)), card)
+    is_bagged = n_forests >= min(_ENOUGH_BAGS, len(bags))
+    most, forests = way.most_trees(max_rules // n_forests) if is_bagged else n_trees, []
     for f in range(n_forests):
         progress(f"interactions, forest {f + 1} of {n_forests}")
-        if n_forests >= min(_ENOUGH_BAGS, len(bags)) > 1:
-            bag = bags[f]
-            start = bag.start(way.begins_at_card)
-            booster = _grow(bag.fitting, start, way.growth, most, seed + f, bag.held)
-            forests.append(leaves_of(booster, sample.data, max(1, booster.best_iteration)))
-        else:
-            start = (card.scores(sample.data), None) if way.begins_at_card else None
-            booster = _grow(sample, start, way.growth, n_trees, seed + f)
-            forests.append(leaves_of(booster, sample.data))
+        boosters = _boosted(bags[f] if is_bagged else everything, way, most, seed + f)
+        grown = [
+            leaves_of(booster, sample.data, _length(booster) if is_bagged else None)
+            for booster in boosters
+        ]
+        forests.append([tree for trees in grown for tree in _scaled(trees, 1 / len(grown))])
     return forests
 
 
-def _choose(
-    sample: Sample, alone: Floats, candidates: Candidates, ways: Sequence[_Way]
-) -> tuple[int, Floats, float]:
+def _choose(sample: Sample, alone: Floats, scores: Sequence[Floats]) -> tuple[int, Floats, float]:
     """Return the first way that is level with the best, and the weights of card and trees there.
 
     On a short table the least of nine losses is mostly luck; what is preferred averages well.
     """
-    stacked = [stack([alone, s], sample.bad, sample.weight, BINARY) for s in candidates.scores]
+    stacked = [stack([alone, s], sample.bad, sample.weight, BINARY) for s in scores]
     losses = [
         row_losses(BINARY, w[0] * alone + w[1] * s + b, sample.bad)
-        for (w, b), s in zip(stacked, candidates.scores, strict=True)
+        for (w, b), s in zip(stacked, scores, strict=True)
     ]
     share = sample.weight / sample.weight.sum()
     least = min(losses, key=lambda loss: float(share @ loss))
@@ -218,30 +226,29 @@ def _choose(
     return i, stacked[i][0], float(stacked[i][1][0])
 
 
-def _grow(
-    sample: Sample,
-    start: Start,
-    growth: dict[str, float],
-    n_trees: int,
-    seed: int,
-    held: Sample | None = None,
-) -> Any:
-    valid = None if held is None else (held.data, held.bad, held.weight)
-    if start is not None:
-        start = start[0][:, 0], None if start[1] is None else start[1][:, 0]
-    return grow(
-        sample.data,
-        sample.bad,
-        sample.weight,
-        BINARY,
-        growth,
-        n_trees,
-        seed,
-        valid,
-        start=start,
-        signs=sample.feature_signs,
-        patience=_PATIENCE,
-    )
+def _boosted(bag: Bag, way: _Way, most: Sequence[int], seed: int) -> list[Any]:
+    """Boost trees of each growth; with rows left out, until those get no better."""
+    held, start = bag.held, bag.start(way.begins_at_card)
+    return [
+        grow(
+            bag.fitting.data,
+            bag.fitting.bad,
+            bag.fitting.weight,
+            BINARY,
+            growth,
+            n,
+            seed,
+            None if held is None else (held.data, held.bad, held.weight),
+            start=start,
+            signs=bag.fitting.feature_signs,
+            patience=_PATIENCE,
+        )
+        for growth, n in zip(way.growths, most, strict=True)
+    ]
+
+
+def _length(booster: Any) -> int:
+    return max(1, int(booster.best_iteration))
 
 
 def _scaled(trees: list[list[Leaf]], by: float) -> list[list[Leaf]]:

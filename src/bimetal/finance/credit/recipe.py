@@ -11,6 +11,7 @@ from scipy.special import expit
 from bimetal.errors import DataError
 from bimetal.estimators.base import RowsTable
 from bimetal.estimators.ingredients import Rows, is_level
+from bimetal.estimators.linear import PENALTIES
 from bimetal.estimators.tasks import row_losses
 from bimetal.finance.credit.assembly import Tree, WholeModel, assemble, merged
 from bimetal.finance.credit.card import BINARY, Fold, Plan, Sample, bags, mean_card, plan_card
@@ -22,6 +23,7 @@ from bimetal.program import Program
 __all__ = ["Baked", "Options", "bake"]
 
 Floats = NDArray[np.float64]
+_N_BAGS = 5
 _TRIES = ((0.65, 0.5), (0.85, 1.0))
 """Trends found are tried from generous to strict: which share of a free model's movement must go along
 each, and how many standard errors of the out-of-fold loss they may cost together."""
@@ -59,6 +61,8 @@ class Baked:
     choices : dict
     way : int or None
         See `Grown`.
+    penalty : float
+        Of the card's ridge regression.
     """
 
     encoder: Any
@@ -70,6 +74,7 @@ class Baked:
     oof_points: Floats
     choices: dict[str, Any]
     way: int | None
+    penalty: float
 
 
 def bake(
@@ -134,7 +139,7 @@ class _Oven:
             trends = {name: sign for name, sign in likely.items() if kept[name] >= least}
             if trends and trends != self.trends:
                 self.trends = trends
-                held = self._baked(free.way)
+                held = self._baked(free)
                 if self._costs_little(held, free, errors):
                     return held
         self.trends = {}
@@ -155,15 +160,17 @@ class _Oven:
             baked.encoder.columns_, baked.encoder.op_, baked.model, self.options.scaling, (0, 1), {}
         )
 
-    def _baked(self, way: int | None = None) -> Baked:
+    def _baked(self, like: Baked | None = None) -> Baked:
+        """Bake; in the way, and with the penalty, of a model that was baked before."""
         options = self.options
+        way, penalties = (like.way, (like.penalty,)) if like else (None, PENALTIES)
         sample = self._sample(self.encoder, self.everything)
         splits = bags(sample, options.n_folds, options.seed)
         folds = [self._fold(fitting, held) for fitting, held in splits]
-        plan = plan_card(sample, folds, options.seed, self.progress)
+        plan = plan_card(sample, folds, options.seed, self.progress, penalties)
         parts = [
             self._bag(plan, sample, k, *rows)
-            for k, rows in enumerate(bags(sample, options.max_forests, options.seed))
+            for k, rows in enumerate(bags(sample, _N_BAGS, options.seed))
         ]
         card = mean_card([part.card for part in parts])
         grown = fit_interactions(
@@ -172,6 +179,7 @@ class _Oven:
             parts,
             card,
             options.max_rules,
+            options.max_forests,
             options.seed,
             self.progress,
             way,
@@ -191,6 +199,7 @@ class _Oven:
             options.scaling.points(grown.scores[:, 0]),
             plan.choices() | grown.choices,
             grown.way,
+            plan.penalty,
         )
 
     def _sample(self, encoder: Any, rows: Rows) -> Sample:

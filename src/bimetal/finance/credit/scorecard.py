@@ -82,8 +82,8 @@ class BinaryScorecard(ClassifierMixin, TableEstimator):  # type: ignore[misc]
     max_rules : int, default 6000
         Sparse binary neurons at most; 0 makes a pure card of points.
     max_forests : int, default 5
-        Cards and forests that are averaged, as far as `max_rules` allows; where at least three forests fit,
-        each leaves a share of the rows out (bagging).
+        Forests that are averaged, as far as `max_rules` allows; three or more are bagged: each leaves a
+        fifth of the rows out.
     n_folds : int, default 5
         Folds of the out-of-fold scores; tables above 50,000 rows use at most 3.
     pdo, base_score, base_odds, unit

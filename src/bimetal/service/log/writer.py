@@ -9,6 +9,7 @@ a log recovers by itself when there is room again.
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -28,6 +29,10 @@ MAX_WAITING = 20_000
 """Records that may wait; more are refused at once. One call alone may bring any number."""
 MAX_GROUP = 4_096
 """Records of one transaction, about: a call is never split."""
+
+_CROWD = 4
+"""Jobs in a group from which the next one is waited for."""
+_PAUSE_S = 0.001
 
 Work = Sequence[Record] | ErasureOrder
 
@@ -120,15 +125,22 @@ class Writer:
                 self._thread.start()
 
     def _work(self) -> None:
-        while jobs := self._take():
+        n_before = 0
+        while jobs := self._take(n_before):
+            n_before = len(jobs)
             outcomes = self._written(jobs)
             with self._entering:
                 self._n_waiting -= sum(job.n for job in jobs)
             _settle(jobs, outcomes)
 
-    def _take(self) -> list[_Job]:
-        """Return all that waits, at least one job; nothing when the log is closed."""
+    def _take(self, n_before: int) -> list[_Job]:
+        """Return all that waits, at least one job; nothing when the log is closed.
+
+        In a crowd a pause lets more come, so that a commit is shared by more; a lone one never waits.
+        """
         job = self._queue.get()
+        if n_before >= _CROWD:
+            time.sleep(_PAUSE_S)
         jobs: list[_Job] = []
         n = 0
         with suppress(queue.Empty):
