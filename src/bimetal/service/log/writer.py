@@ -30,9 +30,9 @@ MAX_WAITING = 20_000
 MAX_GROUP = 4_096
 """Records of one transaction, about: a call is never split."""
 
-_CROWD = 4
-"""Jobs in a group from which the next one is waited for."""
-_PAUSE_S = 0.001
+_CROWD = 2
+"""Jobs in a group from which others are given time to join the next."""
+_PAUSE_S = 0.002
 
 Work = Sequence[Record] | ErasureOrder
 
