@@ -2,7 +2,8 @@
 
 Two additive fits share it: a ridge regression on all bits, and boosted stumps (one split a tree), which
 find steps that the ridge smooths away. Their out-of-fold scores give each its non-negative weight, so that
-signs promised for a column hold for the sum. What comes out is one weight a bit.
+signs promised for a column hold for the sum. What comes out is one weight a bit: the mean of cards that
+each left a share of the rows out.
 """
 
 from collections.abc import Callable, Sequence
