@@ -279,3 +279,10 @@ def test_two_labels_are_needed_and_two_rows_of_each() -> None:
 
 def test_a_clone_has_the_parameters(fitted: BinaryScorecard) -> None:
     assert clone(fitted).get_params()["max_rules"] == fitted.max_rules
+
+
+@pytest.mark.parametrize("max_rules", [1, 3, 10, 40])
+def test_a_few_rules_are_never_exceeded(max_rules: int) -> None:
+    X, y = applications(900)
+    card = BinaryScorecard(**QUICK | {"max_rules": max_rules}, trends=None).fit(X, y)
+    assert card.report_.n_rules <= max_rules

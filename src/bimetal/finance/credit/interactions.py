@@ -1,8 +1,9 @@
 """Interactions: boosted trees beside the card, as sparse binary neurons of whole points.
 
 They begin at nothing and share the weight with the card, or begin at its scores and learn what is
-missing; validation chooses among a few ways. The leaves of a tree are conjunctions of bits; their values are rounded to whole points tree by tree. Rounding keeps order, so a
-tree that is monotone in a column stays so, and so does the sum: each tree is one block of the proof.
+missing; validation chooses among a few ways. The leaves of a tree are conjunctions of bits; their values
+are rounded to whole points tree by tree. Rounding keeps order, so a tree that is monotone in a column stays
+so, and so does the sum: each tree is one block of the proof.
 """
 
 from collections.abc import Callable, Sequence
@@ -84,8 +85,12 @@ class _Way:
 
     def most_trees(self, max_rules: int) -> list[int]:
         """Return how many trees of each growth a number of rules allows."""
-        shares = max_rules // len(self.growths)
-        return [min(_MOST_TREES, max(1, shares // _n_rules(g))) for g in self.growths]
+        share = max_rules // len(self.growths)
+        return [min(_MOST_TREES, max(1, share // _n_rules(g))) for g in self.growths]
+
+    def fits(self, max_rules: int) -> bool:
+        """Tell whether a number of rules allows a tree of each growth."""
+        return sum(map(_n_rules, self.growths)) <= max_rules
 
 
 def _n_rules(growth: dict[str, float]) -> int:
@@ -147,20 +152,20 @@ def fit_interactions(
     only : int, optional
         The number of the one way to try.
     """
-    ways = _WAYS if only is None else (_WAYS[only],)
+    ways = [way for way in (_WAYS if only is None else (_WAYS[only],)) if way.fits(max_rules)]
     alone, scores = np.empty(sample.bad.shape), [np.empty(sample.bad.shape) for _ in ways]
     lengths: list[list[list[int]]] = [[] for _ in ways]
     for k, fold in enumerate(folds):
         progress(f"interactions, fold {k + 1} of {len(folds)}")
         assert fold.held is not None
         alone[fold.rows] = fold.card.scores(fold.held.data)
-        for i, way in enumerate(ways if max_rules else ()):
+        for i, way in enumerate(ways):
             boosters = _boosted(fold, way, way.most_trees(max_rules), seed)
             lengths[i].append([_length(booster) for booster in boosters])
             each = [tree_scores(booster, fold.held.data, BINARY) for booster in boosters]
             scores[i][fold.rows] = np.mean(each, axis=0)
     without = Grown(1.0, [], alone, None, {"n_trees": 0, "n_forests": 0})
-    if not max_rules:
+    if not ways:
         return without
     i, weights, intercept = _choose(sample, alone, scores)
     if weights[1] == 0:
