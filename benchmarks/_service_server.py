@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from bimetal.finance.credit.model import Reason
-from bimetal.service.app import create_app
 from bimetal.service.limits import Limits
-from bimetal.service.log import open_log
 from bimetal.service.scorer import Outcome, Scorer, scorer_of
 from bimetal.service.server import Config, serve
-from bimetal.service.service import Service, Settings
+from bimetal.service.service import Settings
 
 
 class TreesScorer:
@@ -79,19 +77,13 @@ def trees(data: bytes, limits: Limits) -> Scorer:
     return TreesScorer(data)
 
 
-class BenchConfig(Config):
-    """A `Config` whose service may have another kind of scorer."""
+class TreesConfig(Config):
+    """A `Config` whose service has LightGBM and shap inside."""
 
-    kind = "bimetal"
-
-    def load_app(self) -> Any:
-        build = scorer_of if self.kind == "bimetal" else trees
-        return create_app(Service(self.settings, open_log(self.settings.log), build=build))
+    build = staticmethod(trees)
 
 
 if __name__ == "__main__":
-    config = BenchConfig(
-        Settings.from_spec(json.loads(sys.argv[1])), port=0, workers=int(sys.argv[3])
-    )
-    config.kind = sys.argv[2]
+    kind = Config if sys.argv[2] == "bimetal" else TreesConfig
+    config = kind(Settings.from_spec(json.loads(sys.argv[1])), port=0, workers=int(sys.argv[3]))
     serve(config, told=lambda port: print(port, flush=True))

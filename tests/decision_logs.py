@@ -57,6 +57,20 @@ def filled(url: str, n: int, **options: Any) -> ChainedLog:
     return log
 
 
+def keeper_of(parent: int) -> int:
+    """The process id of the keeper that a process started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            has_parent = (path / "stat").read_text().rpartition(")")[2].split()[1] == str(parent)
+            if has_parent and "log.keeper" in (path / "cmdline").read_text():
+                found.append(int(path.name))
+        except OSError:  # it has ended
+            continue
+    (one,) = found
+    return one
+
+
 @contextmanager
 def server() -> Iterator[Path]:
     """A PostgreSQL of its own, or a skip that names what is missing."""

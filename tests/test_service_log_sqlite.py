@@ -209,7 +209,7 @@ def test_a_full_disk_refuses_loses_nothing_and_recovers(small_disk: Path) -> Non
 
 
 def test_a_log_that_may_only_be_read_refuses(path: Path, log: ChainedLog) -> None:
-    store = log._writer._store
+    store = log._writer._committer._store
     assert store is not None
     store.ask("PRAGMA query_only = ON")
     with pytest.raises(LogUnavailable, match="readonly"):

@@ -243,13 +243,16 @@ def test_no_folder_is_said_at_once(tmp_path: Path) -> None:
         Registry(tmp_path / "none", Limits())
 
 
-def test_a_credit_model_answers_what_it_answers_alone() -> None:
+def test_a_credit_model_answers_what_it_answers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model = toy_model(0, refer=None)
     scorer = scorer_of(model.dumps(), Limits())
     assert isinstance(scorer, CreditScorer)
     rows = toy_rows(model.program, 100)
     expected, reasons = model.assess(rows), model.reasons(rows)
-    for k, outcome in enumerate(scorer.score(rows)):
+    monkeypatch.setattr("bimetal.service.scorer._MOST_KNOWN", 20)
+    alone = [scorer.score(row)[0] for row in rows[:, None]]  # what is remembered is what was said
+    assert alone == scorer.score(rows)
+    for k, outcome in enumerate(alone):
         assert outcome.points == expected.points[k]
         assert outcome.score == expected.score[k]
         assert np.float32(outcome.probability) == expected.probability[k]

@@ -25,7 +25,7 @@ class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for headers."""
-        super().connection_made(transport)
+        super().connection_made(_Corked(transport, self.loop))
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -65,3 +65,34 @@ class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     def _close(self) -> None:
         if not self.transport.is_closing():
             self.transport.close()
+
+
+class _Corked:
+    """A transport that sends what is written in one turn of the event loop in one piece.
+
+    uvicorn writes the headers of an answer and its body apart; each would be a system call, a packet, and
+    a client woken for nothing.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._pieces: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send, with what else is written in this turn."""
+        if not self._pieces:
+            self._loop.call_soon(self._send)
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        """Send what was written, then close."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self._transport.write(b"".join(pieces))

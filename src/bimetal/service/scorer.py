@@ -4,6 +4,7 @@ A file with a policy is a credit model: score, decision, reasons. One without is
 probability and class, and nothing is decided. Another scorer can be plugged in at the same place.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from bimetal.service.applications import Form
 from bimetal.service.limits import Limits
 
 __all__ = ["ClassScorer", "CreditScorer", "Outcome", "Scorer", "scorer_of"]
+
+_MOST_KNOWN = 100_000
+"""Probabilities by points that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,24 +105,36 @@ class CreditScorer:
         self.form = Form(model.program, policy.limits, is_strict, policy.dates)
         self.cutoff: int | None = policy.cutoff
         self.unit = policy.scaling.unit
+        self._probability: dict[int, float] = {}
 
     def score(self, rows: NDArray[np.float32]) -> list[Outcome]:
         """Score, decide and explain raw rows."""
-        found = self.model.assess(rows)
-        decisions = found.decision.tolist()
-        columns = (found.points.tolist(), found.score.tolist(), found.probability.tolist())
-        reasons: list[tuple[Reason, ...]] = [()] * len(rows)
+        model, unit = self.model, self.unit
+        points: list[int] = model.points(rows).tolist()
+        decisions = [model.policy.decide(one) for one in points]
+        reasons: list[tuple[Reason, ...]] = [()] * len(points)
         wanted = [i for i, decision in enumerate(decisions) if decision != "approve"]
-        if wanted and self.model.policy.references:
-            told = self.model.reasons_against(rows if len(wanted) == len(rows) else rows[wanted])
+        if wanted and model.policy.references:
+            told = model.reasons_against(rows if len(wanted) == len(rows) else rows[wanted])
             for i, of_row in zip(wanted, told, strict=True):
                 reasons[i] = tuple(of_row)
         return [
-            Outcome(points, score, probability, decision, None, why)
-            for points, score, probability, decision, why in zip(
-                *columns, decisions, reasons, strict=True
+            Outcome(one, one / unit, probability, decision, None, why)
+            for one, probability, decision, why in zip(
+                points, self._probabilities(points, rows), decisions, reasons, strict=True
             )
         ]
+
+    def _probabilities(self, points: list[int], rows: NDArray[np.float32]) -> list[float]:
+        """Return what the Program says: a function of the points, which is asked once for each value."""
+        known = self._probability
+        with contextlib.suppress(KeyError):
+            return [known[one] for one in points]
+        found: list[float] = self.model.engine.run(rows)[:, 1].tolist()
+        if len(known) > _MOST_KNOWN:
+            self._probability = known = {}  # another thread may be reading the old one
+        known.update(zip(points, found, strict=True))
+        return found
 
     def counterfactuals(self, row: NDArray[np.float32]) -> list[dict[str, Any]]:
         """Return the nearest rows that would be approved, as JSON values."""

@@ -16,7 +16,10 @@ from typing import Any
 
 from bimetal.errors import DataError, MissingExtraError
 from bimetal.service.gate import Gate
+from bimetal.service.limits import Limits
 from bimetal.service.log import open_log
+from bimetal.service.log.keeping import HAS_KEEPERS, keeping
+from bimetal.service.scorer import Scorer, scorer_of
 from bimetal.service.service import Service, Settings
 
 try:
@@ -31,7 +34,7 @@ except ImportError as error:
 __all__ = ["Config", "serve"]
 
 _SWITCH_SECONDS = 0.001
-"""How long the thread of a batch or of the log may keep those waiting who answer (Python's own: 5 ms)."""
+"""How long the thread of a batch may keep those waiting who answer (Python's own: 5 ms)."""
 _LINES = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -63,7 +66,14 @@ class Config(uvicorn.Config):
         Processes. Each has its own models in memory; log and keys are shared, rates are divided.
     certificate, key : path-like, optional
         PEM files: TLS 1.2 or newer.
+
+    Attributes
+    ----------
+    keeper : str or None
+        Where the process listens that writes the log; set while the service runs.
     """
+
+    build: Callable[[bytes, Limits], Scorer] = staticmethod(scorer_of)
 
     def __init__(
         self,
@@ -75,6 +85,7 @@ class Config(uvicorn.Config):
         certificate: str | os.PathLike[str] | None = None,
         key: str | os.PathLike[str] | None = None,
     ) -> None:
+        self.keeper: str | None = None
         limits = settings.limits
         each = limits.requests_per_second / workers, max(1.0, limits.burst / workers)
         self.limits = replace(limits, requests_per_second=each[0], burst=each[1])
@@ -103,7 +114,8 @@ class Config(uvicorn.Config):
     def load_app(self) -> Any:
         """Build the service in this process."""
         sys.setswitchinterval(_SWITCH_SECONDS)
-        return create_app(Service(self.settings, open_log(self.settings.log)))
+        log = open_log(self.settings.log, keeper=self.keeper)
+        return create_app(Service(self.settings, log, self.build))
 
     def load(self) -> None:
         """Do what uvicorn does, then refuse TLS below 1.2."""
@@ -130,8 +142,8 @@ def serve(config: Config, told: Callable[[int], None] = lambda port: None) -> No
     """
     _require_usable(config)
     listening = config.bind_socket()
-    told(listening.getsockname()[1])
-    with contextlib.closing(listening), _stopping_is_no_failure():
+    with contextlib.closing(listening), _stopping_is_no_failure(), _kept(config):
+        told(listening.getsockname()[1])
         if config.workers == 1:
             uvicorn.Server(config).run(sockets=[listening])
         else:
@@ -146,6 +158,15 @@ def _run_workers(config: Config, listening: socket.socket) -> None:
             Multiprocess(config, sockets=[listening]).run()
         finally:
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+
+
+@contextlib.contextmanager
+def _kept(config: Config) -> Iterator[None]:
+    """Have the log written by a process of its own, where there can be one."""
+    with contextlib.ExitStack() as stack:
+        if HAS_KEEPERS:
+            config.keeper = stack.enter_context(keeping(config.settings.log))
+        yield
 
 
 @contextlib.contextmanager

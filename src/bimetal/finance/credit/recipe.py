@@ -28,6 +28,9 @@ _N_BAGS = 5
 _TRIES = ((0.65, 0.5), (0.85, 1.0))
 """Trends found are tried from generous to strict: which share of a free model's movement must go along
 each, and how many standard errors of the out-of-fold loss they may cost together."""
+_LITTLE = 0.001
+"""The share of the loss that trends may cost besides: of many rows a standard error is next to nothing, and
+a promise is worth more than that."""
 
 
 @dataclass(frozen=True)
@@ -147,14 +150,15 @@ class _Oven:
         return free
 
     def _costs_little(self, held: Baked, free: Baked, errors: float) -> bool:
-        """Tell whether the out-of-fold loss rises by at most so many standard errors."""
+        """Tell whether the out-of-fold loss rises by at most so many standard errors and a little."""
         scale, offset = self.options.scaling.link()
         losses = [
             row_losses(BINARY, (offset + scale * baked.oof_points)[:, None], self.bad[:, None])
             for baked in (held, free)
         ]
         share = self.weight / self.weight.sum()
-        return is_level(losses[0] - losses[1], share, errors)
+        little = _LITTLE * float(share @ losses[1])
+        return is_level(losses[0] - losses[1] - little, share, errors)
 
     def _program(self, baked: Baked) -> Program:
         return assemble(

@@ -6,10 +6,11 @@ from typing import Any
 
 from bimetal.errors import DataError
 from bimetal.service.log.chained import ChainedLog
+from bimetal.service.log.committer import Committer
 from bimetal.service.log.store import Store
 from bimetal.service.log.writer import MAX_WAITING
 
-__all__ = ["open_log"]
+__all__ = ["committer_of", "open_log"]
 
 
 def open_log(
@@ -19,6 +20,7 @@ def open_log(
     is_read_only: bool = False,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     max_waiting: int = MAX_WAITING,
+    keeper: str | None = None,
 ) -> ChainedLog:
     """Open a decision log, or make one.
 
@@ -35,6 +37,9 @@ def open_log(
         Returns an aware datetime.
     max_waiting : int
         How many records may wait to be written.
+    keeper : str, optional
+        Where the process listens that writes what is appended (`bimetal.service.log.keeping`); its clock
+        is the one that counts. Without, a thread of this process writes.
 
     Raises
     ------
@@ -64,7 +69,17 @@ def open_log(
     def connect(may_create: bool) -> Store:
         return place(creates=creates and may_create, is_read_only=read_only)
 
+    if keeper is not None:
+        from bimetal.service.log.kept import KeptLog
+
+        return KeptLog(keeper, connect, max_waiting=max_waiting)
     return ChainedLog(connect, clock=clock, max_waiting=max_waiting)
+
+
+def committer_of(url: str) -> Committer:
+    """Return who writes to a log that is there: see `open_log`."""
+    place = _place(url)
+    return Committer(lambda: place(creates=False, is_read_only=False), lambda: datetime.now(UTC))
 
 
 def _place(url: str) -> Callable[..., Store]:

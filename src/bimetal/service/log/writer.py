@@ -1,9 +1,7 @@
 """Writer: one thread that writes for all who wait (group commit).
 
 A sync of the disk costs about a millisecond and does not care how much it syncs. So whoever appends joins a
-queue; the writer takes all that waits, chains it, commits once, and only then lets them go on. What fails is
-undone as a whole and refused with `LogUnavailable`; the next group tries again, with a new connection, so that
-a log recovers by itself when there is room again.
+queue; the writer takes all that waits, has it committed at once, and only then lets them go on.
 """
 
 import asyncio
@@ -17,13 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bimetal.errors import DataError
-from bimetal.service.log import store as stores
-from bimetal.service.log.group import ErasureOrder, Group
-from bimetal.service.log.record import GENESIS, DuplicateRequest, LogUnavailable, Record
-from bimetal.service.log.store import Store, entry_of, stored
+from bimetal.service.log.committer import Committer, Work
+from bimetal.service.log.group import ErasureOrder
+from bimetal.service.log.record import LogUnavailable
+from bimetal.service.log.store import Store
 
-__all__ = ["MAX_GROUP", "MAX_WAITING", "Work", "Writer"]
+__all__ = ["MAX_GROUP", "MAX_WAITING", "Writer"]
 
 MAX_WAITING = 20_000
 """Records that may wait; more are refused at once. One call alone may bring any number."""
@@ -33,8 +30,6 @@ MAX_GROUP = 4_096
 _CROWD = 2
 """Jobs in a group from which others are given time to join the next."""
 _PAUSE_S = 0.002
-
-Work = Sequence[Record] | ErasureOrder
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +41,6 @@ class _Job:
     @property
     def n(self) -> int:
         return 1 if isinstance(self.work, ErasureOrder) else len(self.work)
-
-    @property
-    def request_ids(self) -> set[str]:
-        if isinstance(self.work, ErasureOrder):
-            return {self.work.request_id}
-        return {record.request_id for record in self.work}
 
 
 class Writer:
@@ -70,15 +59,12 @@ class Writer:
     def __init__(
         self, connect: Callable[[], Store], clock: Callable[[], datetime], max_waiting: int
     ) -> None:
-        self._connect, self._clock, self._max_waiting = connect, clock, max_waiting
-        self._store: Store | None = None
+        self._committer, self._max_waiting = Committer(connect, clock), max_waiting
         self._entering = threading.Lock()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._n_waiting = 0
         self._thread: threading.Thread | None = None
         self._is_closed = False
-        self._archived: set[str] = set()
-        self._last = (0, GENESIS)  # of what was acknowledged
 
     async def take(self, work: Work) -> Any:
         """Write, and return the entries (of an erasure, the entry) once they are on the disk.
@@ -107,8 +93,7 @@ class Writer:
                 self._queue.put(None)
         if self._thread is not None:
             self._thread.join()
-        if self._store is not None:
-            self._store.close()
+        self._committer.close()
 
     def _enqueue(self, job: _Job) -> None:
         with self._entering:
@@ -128,7 +113,7 @@ class Writer:
         n_before = 0
         while jobs := self._take(n_before):
             n_before = len(jobs)
-            outcomes = self._written(jobs)
+            outcomes = self._committer.write([job.work for job in jobs])
             with self._entering:
                 self._n_waiting -= sum(job.n for job in jobs)
             _settle(jobs, outcomes)
@@ -152,80 +137,6 @@ class Writer:
                 job = self._queue.get_nowait()
             self._queue.put(None)  # the end: what came before it is written first
         return jobs
-
-    def _written(self, jobs: Sequence[_Job]) -> list[Any]:
-        """Return what each job gets: its entries, or an error; nobody is ever left waiting."""
-        try:
-            store = self._store = self._store or self._connect()
-            store.begin()
-            group = self._group(store, jobs)
-            outcomes = [self._outcome(store, group, job) for job in jobs]
-            _put(store, group)
-            store.commit()
-        except Exception as error:
-            self._drop()
-            return [error] * len(jobs)
-        self._last = (group.sequence, group.hash)
-        return outcomes
-
-    def _group(self, store: Store, jobs: Sequence[_Job]) -> Group:
-        sequence, time, hash = stores.head(store)
-        self._require_growth(store, sequence, hash)
-        known = {}
-        for request_id in store.seen(sorted(set().union(*(job.request_ids for job in jobs)))):
-            for row in store.ask(stores.OF_REQUEST, request_id=request_id):
-                entry = entry_of(row)
-                known[request_id, entry.record.slot] = entry
-        return Group(sequence, time, hash, self._clock(), known)
-
-    def _require_growth(self, store: Store, sequence: int, head: str) -> None:
-        """Refuse to go on from a log that lacks what was acknowledged: a backup put in its place, say."""
-        last, hash = self._last
-        if sequence > last > 0:  # others wrote: is ours still among them?
-            ((head,),) = store.ask(stores.HASH_AT, sequence=last) or (("",),)
-        if last and (sequence < last or head != hash):
-            raise LogUnavailable(
-                f"the decision log ends at entry {sequence}, but entry {last} with hash {hash[:12]}… was "
-                "acknowledged: it was cut or replaced; put it back, then start the service again"
-            )
-
-    def _outcome(self, store: Store, group: Group, job: _Job) -> Any:
-        try:
-            if isinstance(job.work, ErasureOrder):
-                return group.erase(job.work)
-            for file_hash in {record.file_hash for record in job.work} - self._archived:
-                self._require_model(store, file_hash)
-            return group.append(job.work)
-        except (DataError, DuplicateRequest) as error:
-            return error
-
-    def _require_model(self, store: Store, file_hash: str) -> None:
-        if not store.ask(stores.HAS_MODEL, file_hash=file_hash):
-            raise DataError(
-                f"a decision can be replayed only with its model: archive_model('{file_hash:.12}…', bytes) first"
-            )
-        self._archived.add(file_hash)
-
-    def _drop(self) -> None:
-        store, self._store = self._store, None
-        if store is not None:
-            with suppress(LogUnavailable):
-                store.rollback()
-            store.close()
-
-
-def _put(store: Store, group: Group) -> None:
-    if group.added:
-        store.put(stores.ADD_ENTRY, [stored(entry) for entry in group.added])
-    personal = [
-        {"sequence": entry.sequence, "salt": entry.salt, "data": entry.record.personal}
-        for entry in group.added
-        if isinstance(entry.record, Record)
-    ]
-    if personal:
-        store.put(stores.ADD_PERSONAL, personal)
-    if group.erased:
-        store.put(stores.ERASE, [{"sequence": sequence} for sequence in group.erased])
 
 
 def _settle(jobs: Sequence[_Job], outcomes: Sequence[Any]) -> None:

@@ -1,0 +1,135 @@
+"""Letters between a service's processes and the keeper of its log: records there, entries back.
+
+Each is a length (4 bytes, big-endian) and msgpack. Numbers travel as they are, so that a record is written down
+by the keeper as it would have been here; that dataclasses arrive as mappings makes no difference to that
+(`bimetal.service.log.canonical`).
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from bimetal.errors import BimetalError, DataError
+from bimetal.service.log.record import DuplicateRequest, Entry, Erasure, LogUnavailable, Record
+
+__all__ = ["Mailbag", "read_outcome", "read_records", "written_outcome", "written_records"]
+
+_LENGTH = struct.Struct(">I")
+
+
+def _plainer(value: Any) -> Any:
+    if hasattr(value, "item"):  # a NumPy scalar
+        return value.item()
+    raise TypeError(f"the log takes JSON values and dataclasses, got {value!r:.80}")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plainer).encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+class Mailbag:
+    """Puts letters together from what came in pieces.
+
+    Examples
+    --------
+    >>> bag = Mailbag()
+    >>> letter = written_outcome(LogUnavailable("no room"), [])
+    >>> list(bag.take(letter[:9])), [str(read_outcome(body, [])) for body in bag.take(letter[9:])]
+    ([], ['no room'])
+    """
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def take(self, data: bytes) -> Iterator[bytes]:
+        """Yield the bodies of the letters that are whole."""
+        have = self._bytes
+        have += data
+        start = 0
+        while len(have) - start >= _LENGTH.size:
+            begin = start + _LENGTH.size
+            end = begin + _LENGTH.unpack_from(have, start)[0]
+            if len(have) < end:
+                break
+            yield bytes(have[begin:end])
+            start = end
+        del have[:start]
+
+
+def written_records(records: Sequence[Record]) -> bytes:
+    """Return a letter of records.
+
+    Raises
+    ------
+    DataError
+        When a record holds what cannot be written down.
+    """
+    try:
+        return _letter([_fields(record) for record in records])
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(str(error)) from None
+
+
+def read_records(body: bytes) -> list[Record]:
+    """Return the records of a letter."""
+    return [_record(fields) for fields in _decode(body)]
+
+
+def written_outcome(outcome: Sequence[Entry] | Exception, records: Sequence[Record]) -> bytes:
+    """Return a letter of what became of records: their entries, or the error.
+
+    A record that was written just now is not sent back.
+    """
+    if isinstance(outcome, DuplicateRequest):
+        return _letter(["duplicate", str(outcome), _of_entry(outcome.first, None)])
+    if isinstance(outcome, Exception):
+        return _letter(["data" if isinstance(outcome, DataError) else "unavailable", str(outcome)])
+    entries = [_of_entry(*pair) for pair in zip(outcome, records, strict=True)]
+    return _letter(["entries", entries])
+
+
+def read_outcome(body: bytes, records: Sequence[Record]) -> list[Entry] | BimetalError:
+    """Return the entries of the records that were sent, or the error, which is not raised."""
+    kind, told, *more = _decode(body)
+    if kind == "entries":
+        return [_entry(*pair) for pair in zip(told, records, strict=True)]
+    if kind == "duplicate":
+        return DuplicateRequest(told, _entry(more[0], None))
+    return DataError(told) if kind == "data" else LogUnavailable(told)
+
+
+def _letter(value: Any) -> bytes:
+    body = _encode(value)
+    return _LENGTH.pack(len(body)) + body
+
+
+def _fields(record: Record | Erasure) -> list[Any]:
+    return [getattr(record, name) for name in type(record).__match_args__]
+
+
+def _record(fields: list[Any]) -> Any:
+    # Records have more fields than erasures: no more is needed to tell them apart.
+    kind: Any = Record if len(fields) == len(Record.__match_args__) else Erasure
+    return kind(*(_restored(v) if type(v) is list else v for v in fields))
+
+
+def _restored(value: Any) -> Any:
+    """Return a value with tuples for lists, as the log gives it back."""
+    if type(value) is list:
+        return tuple(map(_restored, value))
+    if type(value) is dict:
+        return {key: _restored(inner) for key, inner in value.items()}
+    return value
+
+
+def _of_entry(entry: Entry, sent: Record | None) -> list[Any]:
+    record = None if entry.record is sent else _fields(entry.record)
+    return [entry.sequence, entry.time, record, entry.hash, entry.previous, entry.content,
+            entry.salt, entry.clock]  # fmt: skip
+
+
+def _entry(values: list[Any], sent: Any) -> Entry:
+    sequence, time, fields, *rest = values
+    return Entry(sequence, time, sent if fields is None else _record(fields), *rest)
