@@ -19,6 +19,7 @@ __all__ = ["HAS_KEEPERS", "keeping"]
 HAS_KEEPERS = sys.platform != "win32"
 """Whether this system has the sockets and pipes that keepers need; elsewhere a thread writes."""
 _AGAIN_SECONDS = 1.0
+_END_SECONDS = 30.0
 _MOST_OF_A_PATH = 100
 """Bytes that every Unix takes as the path of a socket."""
 logger = logging.getLogger("bimetal.service")
@@ -69,7 +70,10 @@ class _Supervisor:
         with self._starting:
             self._is_stopping.set()
             _close(self._process)
-        self._thread.join()
+        self._thread.join(_END_SECONDS)
+        if self._thread.is_alive():  # a disk that does not answer, say
+            self._process.kill()
+            self._thread.join()
 
     def _started(self) -> "subprocess.Popen[str]":
         with contextlib.suppress(FileNotFoundError):
@@ -89,12 +93,14 @@ class _Supervisor:
         raise LogUnavailable("the process that writes the decision log could not begin")
 
     def _watch(self) -> None:
-        while not self._is_stopping.is_set():
+        while True:
             status = self._process.wait()
-            if not self._is_stopping.is_set():
-                logger.error("the process that writes the decision log ended (%d)", status)
-                while not self._is_stopping.is_set() and not self._has_begun_again():
-                    self._is_stopping.wait(_AGAIN_SECONDS)
+            if self._is_stopping.is_set():
+                return
+            logger.error("the process that writes the decision log ended (%d)", status)
+            while not self._has_begun_again():
+                if self._is_stopping.wait(_AGAIN_SECONDS):
+                    return
 
     def _has_begun_again(self) -> bool:
         with self._starting:
