@@ -2,10 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from bimetal.errors import DataError
 
-__all__ = ["names_of", "require_folder", "special_codes_of"]
+__all__ = ["AsOf", "names_of", "require_folder", "special_codes_of"]
+
+AsOf = Annotated[
+    str | None,
+    typer.Option(help="Of models with dates: the day they count back from, or its column."),
+]
 
 
 def names_of(given: Sequence[str] | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering, progress_console
 from bimetal.cli.looks import facts
-from bimetal.cli.options import names_of
+from bimetal.cli.options import AsOf, names_of
 from bimetal.scale import Tally, cluster_of, recipe_of, score_file
 from bimetal.scale.credit import CreditScores
 
@@ -43,13 +43,14 @@ def score(
     missing: Missing = None,
     isa: Isa = None,
     reasons: Reasons = False,
+    as_of: AsOf = None,
     engine: Where = "local",
     address: Address = None,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> Answer:
     """Score a table, however long, with a saved model; a credit model also decides."""
-    recipe = recipe_of(model, isa, reasons)
+    recipe = recipe_of(model, isa, reasons, as_of)
     scores, tally, kept = recipe.scores(), Tally(), names_of(keep)
     cluster = cluster_of(engine, recipe, address, workers)
     steps = score_file(scores, data, out, kept, names_of(missing), 65_536, cluster, tally)

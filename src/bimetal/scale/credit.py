@@ -5,19 +5,21 @@ says why. What is wrong with the table as a whole (a column missing, text where 
 everything, because no row of it can be trusted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bimetal.columns import to_rows
+from bimetal.columns import Column, to_rows
 from bimetal.errors import NotFiniteError
 from bimetal.explain.form import points_program
-from bimetal.finance.credit.model import CreditModel
+from bimetal.finance.credit.model import CreditModel, Problem
 from bimetal.program import MISSING, Encode, Link
 from bimetal.reference.link import link as answers_of
 from bimetal.runtime import Engine
+from bimetal.scale.dates import dated, inputs_of
 from bimetal.scale.scores import Scores, answer_fields, label_column, labels_of, likeliest
 
 __all__ = ["DECISIONS", "REFUSED", "CreditScores"]
@@ -25,6 +27,7 @@ __all__ = ["DECISIONS", "REFUSED", "CreditScores"]
 DECISIONS = ("decline", "refer", "approve", "refused")
 REFUSED = DECISIONS.index("refused")
 
+_NOT_MISSING = "a value expected: training saw none missing"
 _NOT_FINITE = "a finite number expected, got an infinity or a number beyond 3.4e38"
 
 Rows = NDArray[np.float32]
@@ -46,6 +49,8 @@ class CreditScores(Scores):
         As of `Engine`.
     with_reasons : bool
         Whether to say what cost points, for what is not approved.
+    as_of : str, optional
+        Of a model with dates: the day they count back from, or its column.
 
     Raises
     ------
@@ -54,11 +59,15 @@ class CreditScores(Scores):
     """
 
     def __init__(
-        self, model: CreditModel, isa: str | None = None, with_reasons: bool = False
+        self,
+        model: CreditModel,
+        isa: str | None = None,
+        with_reasons: bool = False,
+        as_of: str | None = None,
     ) -> None:
         import pyarrow as pa
 
-        self.model, self.program = model, model.program
+        self.model, self.program, self._as_of = model, model.program, as_of
         self.engine = Engine(points_program(model.program), isa=isa)
         self.n_reasons = model.policy.max_reasons if with_reasons else 0
         if with_reasons:
@@ -81,12 +90,19 @@ class CreditScores(Scores):
             "bimetal.file_hash": model.file_hash,
         }
 
+    def inputs(self, names: Collection[str]) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+        """Return what is read: dates where the file has them. Raises what `inputs_of` does."""
+        return inputs_of(self.model, names, self._as_of)
+
     def columns(self, batch: Any) -> list[Any]:
-        """Return the arrays of `fields`. Raises what `to_rows` does."""
+        """Return the arrays of `fields`. Raises what `to_rows` and `dated` do."""
         import pyarrow as pa
 
-        rows = self._rows(pa.Table.from_batches([batch]))
-        problems, is_refused = self._problems(rows)
+        table, wrong = pa.Table.from_batches([batch]), list[Problem]()
+        if dates := self.model.dates_among(table.column_names):
+            table, wrong = dated(table, dates, self._as_of or "")
+        rows = self._rows(table)
+        problems, is_refused = self._problems(rows, wrong)
         points = self.engine.run(rows)[:, 0].astype(np.int64)
         decisions = self._decisions(points, is_refused)
         absent = is_refused if is_refused.any() else None
@@ -148,15 +164,15 @@ class CreditScores(Scores):
         for k in range(self.n_reasons):
             yield pa.array(np.ascontiguousarray(cost[:, k]), mask=cost[:, k] >= 0)
 
-    def _problems(self, rows: Rows) -> tuple[Any, Mask]:
+    def _problems(self, rows: Rows, wrong: Sequence[Problem]) -> tuple[Any, Mask]:
         """Return what is wrong with each row as text, null where nothing is, and what is refused."""
         import pyarrow as pa
 
         is_refused = np.zeros(len(rows), bool)
         said: dict[int, list[str]] = {}
-        for row, column, message, refuses in self._found(rows):
-            said.setdefault(row, []).append(f"{column}: {message}")
-            is_refused[row] |= refuses
+        for problem in chain(wrong, self._found(rows)):
+            said.setdefault(problem.row, []).append(f"{problem.column}: {problem.message}")
+            is_refused[problem.row] |= problem.is_refused
         if not said:
             return pa.nulls(len(rows), pa.string()), is_refused
         texts: list[str | None] = [None] * len(rows)
@@ -164,19 +180,18 @@ class CreditScores(Scores):
             texts[row] = "; ".join(messages)
         return pa.array(texts, pa.string()), is_refused
 
-    def _found(self, rows: Rows) -> Iterator[tuple[int, str, str, bool]]:
-        for problem in self.model.check(rows):
-            yield problem.row, problem.column, problem.message, problem.is_refused
+    def _found(self, rows: Rows) -> Iterator[Problem]:
+        yield from self.model.check(rows)
         is_finite = np.isfinite(rows)
         if is_finite.all():
             return
         for j in np.flatnonzero(~is_finite.all(axis=0)):
             name = self.program.columns[j].name
             for i in np.flatnonzero(np.isinf(rows[:, j])):
-                yield int(i), name, _NOT_FINITE, True
+                yield Problem(int(i), name, "limit", _NOT_FINITE, True)
             if self._needs_value[j]:
                 for i in np.flatnonzero(np.isnan(rows[:, j])):
-                    yield int(i), name, "a value expected: training saw none missing", True
+                    yield Problem(int(i), name, "limit", _NOT_MISSING, True)
 
 
 def _with_infinities(table: Any) -> Any:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bimetal.columns import Column
 from bimetal.errors import DataError
 from bimetal.runtime import Engine
 from bimetal.scale.cluster import Cluster
 from bimetal.scale.job import Job
 from bimetal.scale.scores import AnswerScores, Scores
-from bimetal.tables import open_sink, open_source
+from bimetal.tables import column_names, open_sink, open_source
 
 __all__ = ["BATCH_ROWS", "Tally", "score_file"]
 
@@ -90,7 +91,8 @@ def score_file(
     _require_place(data, out)
     scores = scores if isinstance(scores, Scores) else AnswerScores(scores)
     tally = tally or Tally()
-    with open_source(data, scores.program.columns, keep, missing, batch_rows) as source:
+    columns, others = inputs(scores, data)
+    with open_source(data, columns, [*keep, *others], missing, batch_rows) as source:
         schema = scores.schema([source.schema.field(name) for name in keep])
         job = Job(str(data), str(data.resolve()), tuple(keep), batch_rows, schema)
         yield 0
@@ -100,6 +102,16 @@ def score_file(
                 write(batch)
                 tally.add(batch)
                 yield tally.n_rows
+
+
+def inputs(scores: Scores, data: Path) -> tuple[Sequence[Column], Sequence[str]]:
+    """Return what is read of a file: see `Scores.inputs`, whose errors name the file here."""
+    try:
+        return scores.inputs(column_names(data))
+    except DataError as error:
+        if str(error).startswith(f"'{data}'"):
+            raise
+        raise type(error)(f"'{data}': {error}") from error
 
 
 def rebatched(batches: Iterable[Any], schema: Any, batch_rows: int) -> Iterator[Any]:

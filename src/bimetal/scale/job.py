@@ -1,7 +1,7 @@
 """A job of scoring, as data that travels to a worker: the model's bytes, and what to do with which file."""
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,11 +29,14 @@ class Recipe:
     isa : str or None
         As of `Engine`; each worker chooses its own best where None. All give the same bits.
     with_reasons : bool
+    as_of : str or None
+        Of a credit model with dates: the day they count back from, or its column.
     """
 
     model: bytes
     isa: str | None = None
     with_reasons: bool = False
+    as_of: str | None = None
 
     def scores(self) -> Scores:
         """Build what scores, tested by its golden rows; a process builds it once.
@@ -43,7 +46,7 @@ class Recipe:
         FormatError
             When the bytes are no model.
         DataError
-            When reasons are wanted of a model that has none.
+            When reasons are wanted of a model that has none, or a day of one that counts from none.
         ProgramError
             When golden rows come out otherwise than the file says.
         """
@@ -56,21 +59,30 @@ def _built(recipe: Recipe) -> Scores:
     engine = Engine(program, isa=recipe.isa)
     engine.self_test()
     if "credit" in program.provenance:
-        return CreditScores(CreditModel.loads(recipe.model), recipe.isa, recipe.with_reasons)
+        model = CreditModel.loads(recipe.model)
+        _require_dates(recipe, model.policy.dates)
+        return CreditScores(model, recipe.isa, recipe.with_reasons, recipe.as_of)
     if recipe.with_reasons:
         raise DataError(
             "reasons need a credit model (BinaryScorecard, `bimetal credit train`), but this file "
             "has no policy; score it without --reasons"
         )
+    _require_dates(recipe, ())
     return AnswerScores(engine)
+
+
+def _require_dates(recipe: Recipe, dates: Sequence[Any]) -> None:
+    if recipe.as_of is not None and not dates:
+        raise DataError("as_of is for a credit model that counts from dates; leave it out")
 
 
 def recipe_of(
     model: str | os.PathLike[str] | Program | CreditModel,
     isa: str | None = None,
     with_reasons: bool = False,
+    as_of: str | None = None,
 ) -> Recipe:
-    """Return the recipe of a model, read from its file where a path is given.
+    """Return the recipe of a model, read from its file where a path is given: see `Recipe`.
 
     Raises
     ------
@@ -80,10 +92,10 @@ def recipe_of(
         When it cannot be read.
     """
     if isinstance(model, CreditModel):
-        return Recipe(model.dumps(), isa, with_reasons)
+        return Recipe(model.dumps(), isa, with_reasons, as_of)
     if isinstance(model, Program):
-        return Recipe(dumps(model), isa, with_reasons)
-    recipe = Recipe(Path(model).read_bytes(), isa, with_reasons)
+        return Recipe(dumps(model), isa, with_reasons, as_of)
+    recipe = Recipe(Path(model).read_bytes(), isa, with_reasons, as_of)
     try:
         recipe.scores()
     except FormatError as error:

@@ -51,6 +51,7 @@ def score(
     keep: Sequence[str] = (),
     missing: Sequence[str] = (),
     isa: str | None = None,
+    as_of: str | None = None,
     batch_rows: int = BATCH_ROWS,
     address: str | None = None,
     workers: int | None = None,
@@ -73,6 +74,9 @@ def score(
         Words that mean a missing value in CSV, besides the empty one.
     isa : str, optional
         As of `Engine`.
+    as_of : str, optional
+        Of a credit model with dates: the day they count back from ("2026-11-28"), or the column that
+        holds the day of each application.
     batch_rows : int
         Rows that are read, scored and written at once.
     address, workers
@@ -113,7 +117,7 @@ def score(
     >>> parquet.read_table(folder / "scores.parquet").to_pydict()
     {'prediction': [600.0, 620.0]}
     """
-    recipe = recipe_of(model, isa, reasons)
+    recipe = recipe_of(model, isa, reasons, as_of)
     scores, tally = recipe.scores(), Tally()
     cluster = cluster_of(engine, recipe, address, workers)
     where = Path(source), Path(out)

@@ -5,13 +5,14 @@ calls the same code here, so that they cannot differ.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bimetal.columns import Column
 from bimetal.errors import DataError
 from bimetal.program import Program
 from bimetal.runtime import Engine
@@ -40,6 +41,16 @@ class Scores(ABC):
     engine: Engine
     fields: Fields
     metadata: dict[str, str]
+
+    def inputs(self, names: Collection[str]) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+        """Return what is read of a file with such columns: those of a Program, and others as they stand.
+
+        Raises
+        ------
+        DataError
+            When they do not fit the model.
+        """
+        return self.program.columns, ()
 
     @abstractmethod
     def columns(self, batch: Any) -> list[Any]:

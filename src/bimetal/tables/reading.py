@@ -10,9 +10,18 @@ from typing import Any
 from bimetal.columns import Column
 from bimetal.errors import BimetalError, DataError
 from bimetal.tables.kinds import arrow, kind_of, only, wanted_columns
-from bimetal.tables.text import open_csv, read_csv
+from bimetal.tables.text import csv_names, open_csv, read_csv
 
-__all__ = ["Source", "open_arrow", "open_source", "opened", "read_table", "sliced", "translated"]
+__all__ = [
+    "Source",
+    "column_names",
+    "open_arrow",
+    "open_source",
+    "opened",
+    "read_table",
+    "sliced",
+    "translated",
+]
 
 BATCH_ROWS = 65_536
 
@@ -65,6 +74,30 @@ def read_table(path: str | os.PathLike[str], missing: Sequence[str] = ()) -> Any
             case _:
                 with open_arrow(path) as reader:
                     return reader.read_all()
+
+
+def column_names(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of a file's columns, in order; one that occurs twice is named twice.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read as a table.
+    OSError
+        When there is no such file.
+    """
+    with translated(path):
+        match kind_of(path):
+            case "csv":
+                return csv_names(Path(path))
+            case "parquet":
+                import pyarrow.parquet as parquet
+
+                with parquet.ParquetFile(path) as file:
+                    return list(file.schema_arrow.names)
+            case _:
+                with open_arrow(path) as reader:
+                    return list(reader.schema.names)
 
 
 @contextmanager

@@ -10,9 +10,18 @@ from bimetal.columns import Column
 from bimetal.errors import ColumnError, DataError
 from bimetal.tables.kinds import arrow, wanted_columns, wanted_names
 
-__all__ = ["open_csv", "read_csv"]
+__all__ = ["csv_names", "open_csv", "read_csv"]
 
 BLOCK_BYTES = 1 << 22  # one block of a CSV file: a batch of some ten thousand rows
+
+
+def csv_names(path: Path) -> list[str]:
+    """Return the names in the first line of a CSV file."""
+    from pyarrow import csv
+
+    reading = csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False)
+    with csv.open_csv(path, reading, _csv_parsing(path)) as reader:
+        return list(reader.schema.names)
 
 
 @contextmanager

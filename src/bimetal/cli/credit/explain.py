@@ -13,9 +13,9 @@ from rich.text import Text
 
 from bimetal.amounts import amount
 from bimetal.cli.answer import Answer, AsJson, answering
-from bimetal.cli.credit.samples import AsOf, dated, read_rows
+from bimetal.cli.credit.samples import dated, read_rows
 from bimetal.cli.looks import facts, table
-from bimetal.cli.options import names_of
+from bimetal.cli.options import AsOf, names_of
 from bimetal.errors import DataError
 from bimetal.explain.shapley import Contributions
 from bimetal.finance.credit.model import CreditModel

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from bimetal.cli.answer import Answer, AsJson, answering
-from bimetal.cli.credit.samples import AsOf, dated, read_rows, seen_findings, thresholds_of
-from bimetal.cli.options import names_of
+from bimetal.cli.credit.samples import dated, read_rows, seen_findings, thresholds_of
+from bimetal.cli.options import AsOf, names_of
 from bimetal.finance.credit.model import CreditModel
 from bimetal.finance.credit.profile import Profile
 from bimetal.finance.credit.validation.case import column_of

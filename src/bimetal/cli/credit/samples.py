@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from numpy.typing import NDArray
 from rich.console import Group
 from rich.markup import escape
@@ -21,12 +20,8 @@ from bimetal.finance.credit.validation.thresholds import Thresholds
 from bimetal.strict_json import parse_object
 from bimetal.tables import read_table
 
-__all__ = ["AsOf", "dated", "json_of", "read_rows", "read_sample", "seen_findings", "thresholds_of"]
+__all__ = ["dated", "json_of", "read_rows", "read_sample", "seen_findings", "thresholds_of"]
 
-AsOf = Annotated[
-    str | None,
-    typer.Option(help="Of models with dates: the day they count back from, or its column."),
-]
 COLOURS = {"red": "bold red", "amber": "yellow", "green": "green"}
 ORDER = ("red", "amber", "green")
 

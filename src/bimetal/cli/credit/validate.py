@@ -8,14 +8,13 @@ import typer
 
 from bimetal.cli.answer import Answer, AsJson, answering, narrated
 from bimetal.cli.credit.samples import (
-    AsOf,
     dated,
     json_of,
     read_sample,
     seen_findings,
     thresholds_of,
 )
-from bimetal.cli.options import names_of
+from bimetal.cli.options import AsOf, names_of
 from bimetal.errors import DataError
 from bimetal.explain.certificate import Certificate
 from bimetal.finance.credit.model import CreditModel

@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +87,7 @@ class Problem:
     ----------
     row : int
     column : str
-    kind : {"limit", "category"}
+    kind : {"limit", "category", "date"}
     message : str
         What was expected and what came.
     is_refused : bool
@@ -267,7 +267,10 @@ class CreditModel:
         frame = read(table) if self.policy.dates else table
         if not self.policy.dates or isinstance(frame, np.ndarray):
             return []
-        names = [str(name) for name in frame.columns]
+        return self.dates_among([str(name) for name in frame.columns])
+
+    def dates_among(self, names: Collection[str]) -> list[DateSpec]:
+        """Return the dates of the policy that a table with such columns has not as numbers."""
         return [d for d in self.policy.dates if d.column in names or d.name not in names]
 
     def check(self, rows: NDArray[np.float32]) -> list[Problem]:
