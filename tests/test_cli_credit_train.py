@@ -23,6 +23,7 @@ from bimetal.finance.credit.dates import DateSpec
 from bimetal.finance.credit.model import CreditModel
 from bimetal.finance.credit.policy import Policy
 from bimetal.finance.credit.profile import Profile
+from bimetal.finance.credit.scorecard import BinaryScorecard
 from bimetal.metrics import auc
 from bimetal.report import credit_plots, theme
 
@@ -314,6 +315,8 @@ ERRORS: dict[str, tuple[list[object], str]] = {
     "bad": (["plain.csv", *BARE, "--bad", "late"], "--bad is one of the outcomes"),
     "unknown drop": (["plain.csv", *BARE, "--drop", "sect"], "no column 'sect'"),
     "unknown group": (["plain.csv", *BARE, "--group", "sex"], "no column 'sex'"),
+    "groups beyond number": (
+        ["all.csv", *QUICK, *DATED, "--group", "birth_date", "--jurisdiction", "eu"], "at most 50 groups"),
     "nothing left": (["plain.csv", *BARE, "--drop", ",".join(PLAIN.columns)], "is left to learn from"),
     "classing": (["plain.csv", *BARE, "--classing", "woe"], "classing is one of quantile"),
     "special": (["plain.csv", *BARE, "--special", "bureau"], "--special expects"),
@@ -353,6 +356,16 @@ ERRORS: dict[str, tuple[list[object], str]] = {
     "no time": (["all.csv", *QUICK, "--time", "when"], "no column 'when'"),
     "window without time": (["all.csv", *QUICK, "--window-months", "12"], "with --time"),
 }  # fmt: skip
+
+
+def test_groups_that_cannot_be_compared_are_refused_before_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BinaryScorecard, "fit", None)
+    given = ["all.csv", *QUICK, *DATED, "--group", "birth_date", "--jurisdiction", "eu"]
+    found = CliRunner().invoke(app, ["train", *map(str, given)])
+    assert found.exit_code == 2
+    assert "at most 50 groups" in found.output
 
 
 @pytest.mark.parametrize("case", ERRORS)

@@ -139,6 +139,8 @@ def train(
     lesson = read_lesson(
         data, target, bad=bad, drop=hidden, dates=dates, missing=words, window=window, seed=seed
     )
+    terms = _policy(policy, jurisdiction, data.stem, lesson.names)
+    _require_groups(lesson, names_of(group), terms)
     card = BinaryScorecard(
         encoder=encoder,
         trends=trends_of(trend or ()),
@@ -150,7 +152,7 @@ def train(
         bad_rate=bad_rate,
         cost_ratio=cost_ratio,
         coverage=coverage,
-        policy=_policy(policy, jurisdiction, data.stem, lesson.names),
+        policy=terms,
         random_state=seed,
         verbose=not as_json,
     )
@@ -212,6 +214,16 @@ def _require_known(
             "--date counts back from the day of each application: name its column with --time, or "
             "give one day for all with --as-of"
         )
+
+
+def _require_groups(lesson: Lesson, names: tuple[str, ...], terms: dict[str, Any]) -> None:
+    """Refuse groups that the report could not compare, before the training."""
+    from bimetal.finance.credit.validation.groups import groups_of, require_groups
+
+    if len(lesson.held):
+        table = lesson.whole(lesson.held)[0]
+        groups = groups_of(names, table, len(lesson.held))
+        require_groups(groups, terms.get("jurisdiction", "none"))
 
 
 def _policy(

@@ -26,6 +26,7 @@ __all__ = [
     "Attribute",
     "Group",
     "by_group",
+    "shown_groups",
     "uncertainty_coefficient",
     "wilson",
 ]
@@ -166,18 +167,12 @@ def by_group(
     scores, decided = np.asarray(score, np.float64), np.asarray(decision, str)
     if {a.shape for a in (labels, is_bad, given, scores, decided)} != {(len(labels),)}:
         raise DataError(f"groups of '{name}': one value for each row of the table expected")
-    names, n = np.unique(labels, return_counts=True)
-    shown = [str(g) for g, k in zip(names, n, strict=True) if k >= smallest]
-    if len(names) > MOST_GROUPS or not shown:
-        raise DataError(
-            f"groups of '{name}': at most {MOST_GROUPS} groups, one of at least {smallest} rows, "
-            f"expected, got {len(names)} of {n.max(initial=0)} rows at most; cut numbers into bands"
-        )
+    names, shown = shown_groups(name, labels, smallest)
     frame = _frame(labels, ~is_bad, decided == "approve")
     held = _reference(name, reference, shown, frame)
     spread = float(scores.std()) or 1.0
     found = []
-    for group in map(str, names):
+    for group in names:
         here = labels == group
         if group not in shown:
             found.append(Group(group, is_suppressed=True))
@@ -189,6 +184,26 @@ def by_group(
     ratios = [g.adverse_impact.value for g in found if g.adverse_impact is not None]
     gap = max(rates) - min(rates) if rates else None
     return Attribute(name, held, tuple(found), gap, min(ratios, default=None))
+
+
+def shown_groups(
+    name: str, groups: ArrayLike, smallest: int = SMALLEST_GROUP
+) -> tuple[list[str], list[str]]:
+    """Return the groups of an attribute, and those that are large enough to be shown.
+
+    Raises
+    ------
+    DataError
+        When there are more than 50 groups, or none is large enough.
+    """
+    names, n = np.unique(_labels(groups), return_counts=True)
+    shown = [str(g) for g, k in zip(names, n, strict=True) if k >= smallest]
+    if len(names) > MOST_GROUPS or not shown:
+        raise DataError(
+            f"groups of '{name}': at most {MOST_GROUPS} groups, one of at least {smallest} rows, "
+            f"expected, got {len(names)} of {n.max(initial=0)} rows at most; cut numbers into bands"
+        )
+    return [str(group) for group in names], shown
 
 
 def _frame(labels: NDArray[np.str_], is_good: Bools, is_approved: Bools) -> Any:

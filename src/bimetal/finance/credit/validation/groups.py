@@ -13,6 +13,7 @@ from bimetal.finance.credit.fairness import (
     SMALLEST_GROUP,
     Attribute,
     by_group,
+    shown_groups,
     uncertainty_coefficient,
 )
 from bimetal.finance.credit.jurisdictions import NOTE, jurisdiction_named, switches
@@ -20,7 +21,7 @@ from bimetal.finance.credit.model import CreditModel
 from bimetal.finance.credit.validation.case import Case, Facts, Sample, column_of
 from bimetal.finance.credit.validation.thresholds import Finding, Light, above, below, worst
 
-__all__ = ["fair", "groups_of"]
+__all__ = ["fair", "groups_of", "require_groups"]
 
 MOST_REASONED = 500
 STAND_IN = 0.5
@@ -49,6 +50,25 @@ def groups_of(
         if values.shape != (n,):
             raise DataError(f"groups of '{name}': {n} values expected, got shape {values.shape}")
     return found
+
+
+def require_groups(
+    groups: Mapping[str, Any],
+    jurisdiction: str,
+    force_on: Sequence[str] = (),
+    force_off: Sequence[str] = (),
+) -> None:
+    """Refuse groups that the section on effects could not compare, before anything is computed.
+
+    Raises
+    ------
+    DataError
+        When it is on, and an attribute has too many groups or none that is large enough.
+    """
+    chosen = switches(jurisdiction, force_on, force_off)
+    if any(s.section == "effects" and s.is_on for s in chosen):
+        for name, labels in groups.items():
+            shown_groups(name, labels)
 
 
 def _crossed(table: Any, name: str) -> Any:

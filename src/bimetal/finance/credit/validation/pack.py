@@ -24,7 +24,7 @@ from bimetal.finance.credit.model import CreditModel
 from bimetal.finance.credit.validation.case import Case, Sample
 from bimetal.finance.credit.validation.estimate import finite
 from bimetal.finance.credit.validation.grades import MasterScale
-from bimetal.finance.credit.validation.groups import fair, groups_of
+from bimetal.finance.credit.validation.groups import fair, groups_of, require_groups
 from bimetal.finance.credit.validation.limits import limitations
 from bimetal.finance.credit.validation.lineage import lineage
 from bimetal.finance.credit.validation.outcomes import (
@@ -187,6 +187,7 @@ def validate(
     _check(n_resamples, statements)
     place = jurisdiction or model.policy.jurisdiction
     group_labels = groups_of(groups, X, len(case.sample.y))
+    require_groups(group_labels, place, force_on, force_off)
     rivals = made(challengers, case)
     findings: list[Finding] = []
 
