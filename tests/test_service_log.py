@@ -28,7 +28,7 @@ from bimetal.service.log import (
     Record,
     open_log,
 )
-from bimetal.service.log.canonical import canonical, encode, plain, restored
+from bimetal.service.log.canonical import canonical, encode, of_list, plain, restored
 from bimetal.service.log.chain import opened, sealed
 from bimetal.service.log.verifying import verify
 
@@ -106,6 +106,34 @@ def test_what_is_written_down_canonically_comes_back_the_same(value: Any) -> Non
 class Why:
     group: str
     points: float
+
+
+@dataclass(frozen=True)
+class Told:
+    text: Any
+    points: float
+    columns: Any
+
+
+_PARTS = (
+    st.text() | st.sampled_from([1, True, 0, False, None, 1.0]) | st.lists(st.text()).map(tuple)
+)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.builds(
+            Told,
+            _PARTS | st.just('{"float":"0x0.0p+0"}'),
+            st.floats(allow_nan=False) | st.integers(0, 9) | st.just(np.float64(0.5)),
+            _PARTS | st.sampled_from([(1,), (True,), ("a",), ["a"], ((1,),), ((True,),)]),
+        )
+        | VALUES
+    )
+)
+def test_a_list_is_written_down_as_its_parts_are(values: list[Any]) -> None:
+    assert of_list(values) == canonical(values)
 
 
 def test_dataclasses_and_numpy_scalars_are_written_down_as_their_values() -> None:

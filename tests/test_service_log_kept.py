@@ -118,7 +118,7 @@ def test_dataclasses_and_numpy_scalars_travel_as_their_values() -> None:
     assert came.personal == one.personal
 
 
-@pytest.mark.parametrize("value", [object(), 2**70, {1, 2}.__iter__(), "\ud800"])
+@pytest.mark.parametrize("value", [object(), {1, 2}, {"float": 1}])
 def test_what_cannot_be_written_down_is_refused_before_it_is_sent(value: Any) -> None:
     with pytest.raises(DataError):
         written_records([replace(record(1), reasons=(value,))])

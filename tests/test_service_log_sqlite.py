@@ -221,7 +221,7 @@ def test_a_log_held_by_another_for_too_long_refuses_and_recovers(
     path: Path, log: ChainedLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "PATIENCE_S", 0.05)
-    log._writer._drop()
+    log._writer._committer._drop()
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LogUnavailable, match="locked"):

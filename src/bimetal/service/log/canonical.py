@@ -5,7 +5,9 @@ ASCII only (``\uXXXX`` for the rest), keys sorted, no spaces. A number with a po
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 try:
@@ -15,7 +17,7 @@ except ImportError:  # a log is read, verified and replayed without what a serve
 
 from bimetal.errors import DataError
 
-__all__ = ["canonical", "encode", "plain", "restored"]
+__all__ = ["canonical", "encode", "of_list", "plain", "restored"]
 
 _slowly = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _quickly = None if msgspec is None else msgspec.json.Encoder(order="sorted").encode
@@ -49,6 +51,62 @@ def encode(value: Any) -> str:
     if written.isascii() and b"\\" not in written and b"\x7f" not in written:
         return written.decode("ascii")
     return _slowly(value)
+
+
+def of_list(values: Sequence[Any]) -> str:
+    """Return the canonical JSON of a list, quickly where its dataclasses differ in one number only.
+
+    So do a scorer's reasons: from one applicant to the next the texts are the same.
+
+    Examples
+    --------
+    >>> of_list(["a", 1.0]) == canonical(["a", 1.0])
+    True
+    """
+    return f"[{','.join([_from_template(value) or canonical(value) for value in values])}]"
+
+
+def _from_template(value: Any) -> str | None:
+    """Return a dataclass of texts, tuples of texts, and one float; None of anything else."""
+    kind: Any = type(value)
+    parts = _parts(kind)
+    if parts is None:
+        return None
+    texts_of, number_of = parts
+    number = number_of(value)
+    try:
+        pieces = _template(kind, texts_of(value))
+    except TypeError:  # something that cannot be looked up
+        return None
+    if pieces is None or type(number) is not float:
+        return None
+    return f"{pieces[0]}{number.hex()}{pieces[1]}"
+
+
+@lru_cache(256)
+def _parts(kind: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]] | None:
+    """Return what reads the fields of a dataclass that are no float, and what reads the one that is."""
+    fields = getattr(kind, "__dataclass_fields__", {})
+    floats = [name for name, field in fields.items() if field.type in (float, "float")]
+    texts = [name for name in fields if name not in floats]
+    return (attrgetter(*texts), attrgetter(*floats)) if len(texts) > 1 == len(floats) else None
+
+
+@lru_cache(4096)
+def _template(kind: Any, texts: tuple[Any, ...]) -> tuple[str, str] | None:
+    """Return the canonical JSON before and after the number; None where a field is no text.
+
+    What equals a text is a text: whoever finds a template by equal fields is written as it says.
+    """
+    parts = [part for one in texts for part in (one if type(one) is tuple else (one,))]
+    if not all(type(part) is str for part in parts):
+        return None
+    left, value = iter(texts), dict[str, Any]()
+    for name, field in kind.__dataclass_fields__.items():
+        value[name] = 0.0 if field.type in (float, "float") else next(left)
+    # Within a text a quote has a backslash before it, so that this is the number.
+    before, after = canonical(value).split('{"float":"0x0.0p+0"}')
+    return f'{before}{{"float":"', f'"}}{after}'
 
 
 def plain(value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from bimetal.service.log.canonical import encode, restored
 from bimetal.service.log.record import PERSONAL, Entry, Erasure, Record
 
-__all__ = ["SALT_BYTES", "chained", "committed", "opened", "sealed"]
+__all__ = ["SALT_BYTES", "chained", "committed", "opened", "personal_of", "sealed"]
 
 SALT_BYTES = 16
 
@@ -71,11 +71,12 @@ def opened(
     else:
         del values["commitment"]
         values["probability"] = float.fromhex(values["probability"])
-        record = Record(**values, **_personal(personal))
+        record = Record(**values, **personal_of(personal))
     return Entry(sequence, time, record, hash, previous, content, salt, clock)
 
 
-def _personal(stored: str | None) -> dict[str, Any]:
+def personal_of(stored: str | None) -> dict[str, Any]:
+    """Return row, reasons and warnings of the written form; empty ones when they were erased."""
     if stored is None:
         return {**dict.fromkeys(PERSONAL, ()), "row": b""}
     inner = restored(json.loads(stored))

@@ -1,8 +1,7 @@
 """Letters between a service's processes and the keeper of its log: records there, entries back.
 
-Each is a length (4 bytes, big-endian) and msgpack. Numbers travel as they are, so that a record is written down
-by the keeper as it would have been here; that dataclasses arrive as mappings makes no difference to that
-(`bimetal.service.log.canonical`).
+Each is a length (4 bytes, big-endian) and msgpack. What describes a person travels as it is written down, so that
+the keeper has less to do than who answers: it writes for all of them.
 """
 
 import struct
@@ -12,21 +11,22 @@ from typing import Any
 import msgspec
 
 from bimetal.errors import BimetalError, DataError
-from bimetal.service.log.record import DuplicateRequest, Entry, Erasure, LogUnavailable, Record
+from bimetal.service.log.chain import personal_of
+from bimetal.service.log.record import (
+    CHAINED,
+    DuplicateRequest,
+    Entry,
+    Erasure,
+    LogUnavailable,
+    Record,
+)
 
 __all__ = ["Mailbag", "read_outcome", "read_records", "written_outcome", "written_records"]
 
 _LENGTH = struct.Struct(">I")
 
 
-def _plainer(value: Any) -> Any:
-    if hasattr(value, "item"):  # a NumPy scalar
-        return value.item()
-    raise TypeError(f"the log takes JSON values and dataclasses, got {value!r:.80}")
-
-
-_encode = msgspec.msgpack.Encoder(enc_hook=_plainer).encode
-_decode = msgspec.msgpack.Decoder().decode
+_encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
 class Mailbag:
@@ -68,13 +68,13 @@ def written_records(records: Sequence[Record]) -> bytes:
     """
     try:
         return _letter([_fields(record) for record in records])
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(str(error)) from None
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"the log takes JSON values, got one that is none: {error}") from None
 
 
 def read_records(body: bytes) -> list[Record]:
-    """Return the records of a letter."""
-    return [_record(fields) for fields in _decode(body)]
+    """Return the records of a letter, as drafts."""
+    return [Record.draft(chained, personal) for *chained, personal in _decode(body)]
 
 
 def written_outcome(outcome: Sequence[Entry] | Exception, records: Sequence[Record]) -> bytes:
@@ -105,31 +105,28 @@ def _letter(value: Any) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def _fields(record: Record | Erasure) -> list[Any]:
-    return [getattr(record, name) for name in type(record).__match_args__]
-
-
-def _record(fields: list[Any]) -> Any:
-    # Records have more fields than erasures: no more is needed to tell them apart.
-    kind: Any = Record if len(fields) == len(Record.__match_args__) else Erasure
-    return kind(*(_restored(v) if type(v) is list else v for v in fields))
-
-
-def _restored(value: Any) -> Any:
-    """Return a value with tuples for lists, as the log gives it back."""
-    if type(value) is list:
-        return tuple(map(_restored, value))
-    if type(value) is dict:
-        return {key: _restored(inner) for key, inner in value.items()}
-    return value
+def _fields(record: Record) -> list[Any]:
+    return [*(getattr(record, name) for name in CHAINED), record.personal]
 
 
 def _of_entry(entry: Entry, sent: Record | None) -> list[Any]:
-    record = None if entry.record is sent else _fields(entry.record)
-    return [entry.sequence, entry.time, record, entry.hash, entry.previous, entry.content,
-            entry.salt, entry.clock]  # fmt: skip
+    record = entry.record
+    told: Any = None
+    if isinstance(record, Erasure):
+        told = record.values
+    elif record is not sent:
+        told = _fields(record)
+    return [entry.sequence, entry.time, told, entry.hash, entry.previous, entry.content, entry.salt,
+            entry.clock]  # fmt: skip
 
 
 def _entry(values: list[Any], sent: Any) -> Entry:
-    sequence, time, fields, *rest = values
-    return Entry(sequence, time, sent if fields is None else _record(fields), *rest)
+    sequence, time, told, *rest = values
+    record = sent
+    if isinstance(told, dict):
+        del told["kind"]
+        record = Erasure(**{**told, "erased": tuple(told["erased"])})
+    elif told is not None:
+        *chained, personal = told
+        record = Record(**dict(zip(CHAINED, chained, strict=True)), **personal_of(personal))
+    return Entry(sequence, time, record, *rest)

@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from bimetal.errors import BimetalError, DataError
-from bimetal.service.log.canonical import canonical
+from bimetal.service.log.canonical import of_list
 
 __all__ = [
+    "CHAINED",
     "GENESIS",
     "DecisionLog",
     "DuplicateRequest",
@@ -133,22 +134,32 @@ class Record:
     @cached_property
     def personal(self) -> str:
         """Canonical JSON of row, reasons and warnings."""
-        return canonical(
-            {"reasons": self.reasons, "row": self.row.hex(), "warnings": self.warnings}
-        )
+        reasons, warnings = of_list(self.reasons), of_list(self.warnings)
+        return f'{{"reasons":{reasons},"row":"{self.row.hex()}","warnings":{warnings}}}'
 
     @cached_property
     def values(self) -> dict[str, Any]:
         """The other fields, as an entry's content has them."""
-        named = {name: getattr(self, name) for name in _CHAINED}
+        named = {name: getattr(self, name) for name in CHAINED}
         return {**named, "kind": "decision", "probability": float(self.probability).hex()}
+
+    @classmethod
+    def draft(cls, chained: Sequence[Any], personal: str) -> "Record":
+        """Return a record of its `CHAINED` fields and the written form of the others.
+
+        It can be written down and compared; its own row, reasons and warnings stay empty.
+        """
+        made = cls(**dict(zip(CHAINED, chained, strict=True)), row=b"")
+        made.__dict__["personal"] = personal
+        return made
 
     def is_same(self, other: "Record") -> bool:
         """Tell whether two records would be written down alike."""
         return self.values == other.values and self.personal == other.personal
 
 
-_CHAINED = tuple(f.name for f in fields(Record) if f.name not in PERSONAL)
+CHAINED = tuple(f.name for f in fields(Record) if f.name not in PERSONAL)
+"""The fields of a record that the chain holds as they are."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ SEEN = """
     SELECT DISTINCT request_id FROM decision_entry
     WHERE request_id IN (SELECT value FROM json_each(:ids))
 """
+FEW = "SELECT DISTINCT request_id FROM decision_entry WHERE request_id IN"
 TRIGGERS = "SELECT name FROM sqlite_schema WHERE type = 'trigger'"
 
 
@@ -177,7 +178,13 @@ class SqliteStore(Store):
 
     def seen(self, request_ids: Sequence[str]) -> list[str]:
         """Return which of the ids have entries."""
-        return [found for (found,) in self.ask(SEEN, ids=json.dumps(list(request_ids)))]
+        if len(request_ids) > MOST_AT_ONCE:
+            found = self.ask(SEEN, ids=json.dumps(list(request_ids)))
+        else:  # each is looked up at once: a quarter of the time, where they are few
+            places = ", ".join("?" * len(request_ids))
+            with self._translated():
+                found = self._base.execute(f"{FEW} ({places})", request_ids).fetchall()
+        return [request_id for (request_id,) in found]
 
     def check(self) -> list[str]:
         """Return what SQLite's integrity check finds, and triggers that are gone."""
