@@ -138,7 +138,7 @@ class Program:
             object.__setattr__(self, name, frozen(np.asarray(getattr(self, name))))
         self.validate()
 
-    @property
+    @cached_property
     def n_columns(self) -> int:
         """Numbers of the raw row: one for each column, `size` for one that is an array."""
         return n_values(self.columns)
