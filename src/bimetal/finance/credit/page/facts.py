@@ -40,7 +40,7 @@ def facts_of(model: CreditModel, settings: PageSettings) -> dict[str, Any]:
     DataError
         When the settings speak of other columns, or the policy has no references.
     """
-    settings.require_columns(model.program.columns)
+    settings.require_columns(model.program.columns, [date.column for date in model.policy.dates])
     _require_explainable(model)
     return {
         **{name: getattr(settings, name) for name in ("title", "lender", "notice")},
@@ -111,19 +111,22 @@ def _rules(model: CreditModel) -> dict[str, Any]:
 
 def _column(model: CreditModel, settings: PageSettings, bins: ColumnBins) -> dict[str, Any]:
     column, names = bins.column, settings.categories.get(bins.name, {})
+    date = next((d for d in model.policy.dates if d.name == column.name), None)
+    asked = column.name if date is None else date.column
     least, greatest = model.policy.limits.get(column.name, (None, None))
     allows_other = column.kind == "category" and model.policy.unknown_category == "other"
     return {
         "name": column.name,
-        "label": settings.label(column.name),
-        "hint": settings.hints.get(column.name, ""),
-        "unit": settings.units.get(column.name, ""),
+        "label": settings.label(asked),
+        "hint": settings.hints.get(asked, ""),
+        "unit": settings.units.get(column.name, "" if date is None else date.unit),
+        "date": None if date is None else date.unit,
         "kind": column.kind,
         "categories": [names.get(str(c), str(c)) for c in column.categories],
         "values": list(column.categories),
         "allowsMissing": _allows_missing(model, bins),
         "other": _stranger(column.categories) if allows_other else None,
-        "isWhole": column.name in settings.whole,
+        "isWhole": date is not None or column.name in settings.whole,
         "least": least,
         "greatest": greatest,
         "isImmutable": column.name in model.policy.immutable,

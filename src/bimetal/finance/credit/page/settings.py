@@ -7,7 +7,7 @@ an applicant should read better ones.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ class PageSettings:
     notice : str
         Under the result.
     labels, hints, units : mapping of column to str
-        How a column reads, a sentence under it, and what stands behind the number ("€", "months").
+        How a column reads, a sentence under it, and what stands behind the number ("€", "months"). What is
+        counted from a date is asked for as that date: give its column a label.
     categories : mapping of column to mapping of str to str
         How categories read, and special codes of numbers ({"score": {"-9": "No record"}}).
     whole : tuple of str
@@ -117,8 +118,8 @@ class PageSettings:
         given["whole"] = _names("whole", given.get("whole", []))
         return cls(**given)
 
-    def require_columns(self, columns: tuple[Column, ...]) -> None:
-        """Refuse settings that speak of columns which the model does not have.
+    def require_columns(self, columns: tuple[Column, ...], dates: Sequence[str] = ()) -> None:
+        """Refuse settings that speak of columns which the model does not have, and dates it does not count.
 
         Raises
         ------
@@ -126,9 +127,12 @@ class PageSettings:
             Naming them.
         """
         known = [column.name for column in columns]
-        spoken: list[Any] = [self.labels, self.hints, self.units, self.categories, self.whole]
-        spoken += [self.example, *self.sections.values()]
-        unknown = [name for names in spoken for name in names if name not in known]
+        spoken: list[Any] = [self.units, self.categories, self.whole, self.example]
+        unknown = [
+            n for names in (*spoken, *self.sections.values()) for n in names if n not in known
+        ]
+        asked = [*self.labels, *self.hints]
+        unknown += [name for name in asked if name not in known and name not in dates]
         if unknown:
             raise DataError(
                 f"a column of {listed(known)} expected in the settings, got {unknown[0]!r}"

@@ -1,7 +1,7 @@
 // The form: one field for each column of the model, its limits and its words.
 
 import { byId, el } from "./dom.js";
-import { limitsText, readField } from "./values.js";
+import { dayBefore, limitsText, readField, todayText } from "./values.js";
 
 /** What the keypad of a phone shows: one without a minus sign only where none can be needed. */
 function keypad({ least, isWhole, bins }) {
@@ -19,13 +19,15 @@ function otherwise({ bins, allowsMissing }) {
 }
 
 function numberControls(column, id, described) {
-  const input = el("input", { id, type: "text", inputmode: keypad(column), autocomplete: "off", required: true, "aria-describedby": described });
-  const unit = column.unit ? el("span", { class: "unit", "aria-hidden": "true" }, column.unit) : null;
+  const kind = column.date ? { type: "date", max: todayText() } : { type: "text", inputmode: keypad(column) };
+  const input = el("input", { id, ...kind, autocomplete: "off", required: true, "aria-describedby": described });
+  const unit = column.unit && !column.date ? el("span", { class: "unit", "aria-hidden": "true" }, column.unit) : null;
   const choices = otherwise(column);
   if (choices.length === 0) return { input, choice: null, nodes: [el("span", { class: "number" }, input, unit)] };
-  const label = `${column.label}: instead of a number`;
+  const asked = column.date ? "Date" : "Number";
+  const label = `${column.label}: instead of a ${asked.toLowerCase()}`;
   const options = choices.map(([value, text]) => option(value, text));
-  const choice = el("select", { id: `${id}-instead`, class: "instead", "aria-label": label }, option("", "Number"), ...options);
+  const choice = el("select", { id: `${id}-instead`, class: "instead", "aria-label": label }, option("", asked), ...options);
   choice.addEventListener("change", () => {
     input.disabled = choice.value !== "";
     if (input.disabled) input.value = "";
@@ -49,7 +51,7 @@ function fieldOf(column, j) {
   const make = column.kind === "category" ? categoryControls : numberControls;
   const { input, choice, nodes } = make(column, id, `${hintId} ${errorId}`);
   const error = el("p", { id: errorId, class: "error", hidden: true });
-  const unit = column.unit ? el("span", { class: "unseen" }, ` in ${column.unit}`) : null;
+  const unit = column.unit && !column.date ? el("span", { class: "unseen" }, ` in ${column.unit}`) : null;
   const node = el("div", { class: "field" }, el("label", { for: id }, column.label, unit), el("p", { id: hintId, class: "hint", hidden: hint === "" }, hint), el("div", { class: "controls" }, ...nodes), error);
   const main = input ?? choice;
   const entry = () => ({ text: input?.value ?? "", choice: choice?.value ?? "" });
@@ -77,7 +79,8 @@ function fillField(column, { input, choice }, value) {
   const special = column.bins.findIndex(({ kind, value: code }) => kind === "special" && code === value);
   if (choice !== null) choice.value = value === null ? "missing" : special < 0 ? "" : String(special);
   input.disabled = choice !== null && choice.value !== "";
-  input.value = input.disabled || value === null ? "" : String(value);
+  const text = (number) => (column.date ? dayBefore(number, todayText(), column.date) : String(number));
+  input.value = input.disabled || value === null ? "" : text(value);
 }
 
 const MOST_LINKS = 6;
