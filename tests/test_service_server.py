@@ -1,5 +1,6 @@
 """The service behind a real server: sockets, TLS, slow and broken clients, signals, several processes."""
 
+import asyncio
 import datetime
 import os
 import secrets
@@ -23,6 +24,7 @@ from service_home import Home, Server, applications, problem_of, served
 
 from bimetal.errors import DataError
 from bimetal.service.audit import replay
+from bimetal.service.guarded import Corked
 from bimetal.service.log import open_log
 from bimetal.service.log.verifying import verify
 from bimetal.service.server import Config, serve
@@ -300,3 +302,42 @@ def test_what_cannot_be_served_is_said_before_anything_listens(home: Home, wrong
         settings = home.settings(**{wrong: place})
     with pytest.raises(DataError, match=r"expected|decision log"):
         serve(Config(settings, port=0, **options))
+
+
+class Wire:
+    """A transport that remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 100
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_what_is_written_in_one_turn_is_sent_in_one_piece() -> None:
+    async def run() -> None:
+        wire = Wire()
+        corked = Corked(wire, asyncio.get_running_loop())
+        corked.write(b"headers")
+        corked.write(b"body")
+        assert (wire.sent, corked.get_write_buffer_size()) == ([], 111)
+        await asyncio.sleep(0)
+        assert (wire.sent, corked.get_write_buffer_size()) == ([b"headersbody"], 100)
+        corked.write(b"last")
+        corked.close()
+        assert wire.sent[1:] == [b"last"]
+        corked.write(b"too late")
+        await asyncio.sleep(0)
+        assert wire.sent[1:] == [b"last"]
+
+    asyncio.run(run())

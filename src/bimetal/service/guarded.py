@@ -11,7 +11,7 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from bimetal.service.limits import Limits
 
-__all__ = ["GuardedProtocol"]
+__all__ = ["Corked", "GuardedProtocol"]
 
 
 class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
@@ -25,7 +25,7 @@ class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for headers."""
-        super().connection_made(_Corked(transport, self.loop))
+        super().connection_made(Corked(transport, self.loop))
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -67,14 +67,14 @@ class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self.transport.close()
 
 
-class _Corked:
+class Corked:
     """A transport that sends what is written in one turn of the event loop in one piece.
 
     uvicorn writes the headers of an answer and its body apart; each would be a system call, a packet, and
     a client woken for nothing.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
         self._transport, self._loop = transport, loop
         self._pieces: list[bytes] = []
 
@@ -87,6 +87,11 @@ class _Corked:
             self._loop.call_soon(self._send)
         self._pieces.append(data)
 
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes are still to be sent."""
+        size: int = self._transport.get_write_buffer_size()
+        return size + sum(map(len, self._pieces))
+
     def close(self) -> None:
         """Send what was written, then close."""
         self._send()
@@ -94,5 +99,5 @@ class _Corked:
 
     def _send(self) -> None:
         pieces, self._pieces = self._pieces, []
-        if pieces:
+        if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))

@@ -24,8 +24,6 @@ from bimetal.service.log.record import (
 __all__ = ["Mailbag", "read_outcome", "read_records", "written_outcome", "written_records"]
 
 _LENGTH = struct.Struct(">I")
-
-
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder().decode
 
 
