@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import logging
 import os
 import secrets
 import signal
@@ -27,7 +28,7 @@ from bimetal.service.audit import replay
 from bimetal.service.guarded import Corked
 from bimetal.service.log import open_log
 from bimetal.service.log.verifying import verify
-from bimetal.service.server import Config, serve
+from bimetal.service.server import Config, _kept, serve
 
 
 @pytest.fixture
@@ -302,6 +303,17 @@ def test_what_cannot_be_served_is_said_before_anything_listens(home: Home, wrong
         settings = home.settings(**{wrong: place})
     with pytest.raises(DataError, match=r"expected|decision log"):
         serve(Config(settings, port=0, **options))
+
+
+def test_where_no_keeper_can_begin_a_thread_writes(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bimetal.service.log.keeping.tempfile.tempdir", str(home.folder / "none"))
+    config = Config(home.settings(), port=0)
+    monkeypatch.setattr(logging.getLogger("bimetal.service"), "propagate", True)
+    with _kept(config):
+        assert config.keeper is None
+    assert "which is slower" in caplog.text
 
 
 class Wire:

@@ -17,7 +17,7 @@ from typing import Any
 from bimetal.errors import DataError, MissingExtraError
 from bimetal.service.gate import Gate
 from bimetal.service.limits import Limits
-from bimetal.service.log import open_log
+from bimetal.service.log import LogUnavailable, open_log
 from bimetal.service.log.keeping import HAS_KEEPERS, keeping
 from bimetal.service.scorer import Scorer, scorer_of
 from bimetal.service.service import Service, Settings
@@ -162,10 +162,15 @@ def _run_workers(config: Config, listening: socket.socket) -> None:
 
 @contextlib.contextmanager
 def _kept(config: Config) -> Iterator[None]:
-    """Have the log written by a process of its own, where there can be one."""
+    """Have the log written by a process of its own, where there can be one; else by a thread of each."""
     with contextlib.ExitStack() as stack:
         if HAS_KEEPERS:
-            config.keeper = stack.enter_context(keeping(config.settings.log))
+            try:
+                config.keeper = stack.enter_context(keeping(config.settings.log))
+            except (LogUnavailable, OSError) as error:  # no folder for its socket, say
+                logging.getLogger("bimetal.service").warning(
+                    "no process of its own writes the log, which is slower: %s", error
+                )
         yield
 
 
