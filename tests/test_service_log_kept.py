@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from decision_logs import MODEL, MODEL_HASH, filled, keeper_of, record
+from decision_logs import MODEL, MODEL_HASH, database, filled, keeper_of, record, server
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -346,3 +346,24 @@ def test_a_keeper_that_fails_ends_rather_than_to_answer_out_of_turn(
     with_log(url, keeper, act)
     while "ended (1)" not in caplog.text:  # a thread says it
         time.sleep(0.01)
+
+
+def test_a_keeper_writes_to_a_server_too_and_its_death_lets_go_of_the_turn() -> None:
+    with server() as home:
+        url = database(home, "kept")
+        filled(url, 0).close()
+        with keeping(url) as address:
+            for n in range(0, 9, 3):
+                entries = appended(url, address, [record(n), record(n + 1)])
+                assert [entry.record for entry in entries] == [record(n), record(n + 1)]
+                process = process_of(url)
+                os.kill(process, signal.SIGKILL)
+                while True:
+                    try:
+                        appended(url, address, [record(n + 2)])
+                        break
+                    except LogUnavailable:
+                        time.sleep(0.02)
+        with closing(open_log(url, is_read_only=True)) as log:
+            assert verify(log).is_sound
+            assert log.head()[0] == 9
