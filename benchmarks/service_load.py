@@ -4,7 +4,8 @@ Two rivals: `shap.TreeExplainer` as it comes (reasons against everybody, along t
 with the very reference applicants that our reasons compare with (interventional): the same question.
 
 Closed loop by wrk on this machine, one application a request, reasons for whatever is not approved, every
-decision in a durable SQLite log before it is answered. Full load: as fast as `--connections` clients can
+decision in a durable SQLite log before it is answered. Contestants take turns, and figures are medians over the
+rounds, for such a machine is noisy. Full load: as fast as `--connections` clients can
 ask. Half load: the same clients with exponential think times, so that half of that throughput comes.
 The generator has no core of its own: it takes its share of those that the service has. Nor has the process
 that writes the log.
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,16 @@ def syncs(folder: Path, n: int = 2000) -> list[Row]:
     ]
 
 
+def medians(rounds: list[list[Row]]) -> list[Row]:
+    """The median of each figure; all of them are printed."""
+    found = []
+    for rows in zip(*rounds, strict=True):
+        values = [row.value for row in rows]
+        print(f"{rows[0].name:72}", *(f"{value:.1f}" for value in values), rows[0].unit)
+        found.append(replace(rows[0], value=float(np.median(values))))
+    return found
+
+
 def main() -> None:
     asked = options(
         __doc__ or "",
@@ -237,6 +248,7 @@ def main() -> None:
         connections={"type": int, "default": 64},
         workers={"type": int, "nargs": "+", "default": [1, 2]},
         seconds={"type": float, "default": 20},
+        rounds={"type": int, "default": 3, "help": "of all contestants in turn; medians are told"},
     )
     if shutil.which("wrk") is None:
         print("service_load: wrk is not here; install it with: apt-get install wrk")
@@ -247,12 +259,16 @@ def main() -> None:
         print(bench.facts)
         rows = syncs(Path(folder))
         for workers in asked.workers[:1] if asked.quick else asked.workers:
-            found = [measure(bench, kind, workers, asked.connections, seconds) for kind in KINDS]
-            rows += [row for of_kind in found for row in of_kind]
-            for kind, theirs in zip(KINDS[1:], found[1:], strict=True):
-                ratio = found[0][0].value / theirs[0].value
+            rounds = [
+                [measure(bench, kind, workers, asked.connections, seconds) for kind in KINDS]
+                for _ in range(1 if asked.quick else asked.rounds)
+            ]
+            rows += medians([[row for of_kind in found for row in of_kind] for found in rounds])
+            for k, kind in enumerate(KINDS[1:], 1):
                 what = f"decisions, bimetal over {kind}, {workers} process{'es' * (workers > 1)}"
-                rows.append(Row(what, ratio, "times", goal=10))
+                ratios = [found[0][0].value / found[k][0].value for found in rounds]
+                print(what, *(f"{ratio:.1f}" for ratio in ratios))
+                rows.append(Row(what, float(np.median(ratios)), "times", goal=10))
     report(rows, asked.json, facts=bench.facts)
 
 
