@@ -99,7 +99,7 @@ class CreditScores(Scores):
         import pyarrow as pa
 
         table, wrong = pa.Table.from_batches([batch]), list[Problem]()
-        if dates := self.model.dates_among(table.column_names):
+        if dates := self.model.policy.dates_among(table.column_names):
             table, wrong = dated(table, dates, self._as_of or "")
         rows = self._rows(table)
         problems, is_refused = self._problems(rows, wrong)

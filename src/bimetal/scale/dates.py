@@ -39,7 +39,7 @@ def inputs_of(
     DataError
         When the day is missing, or is no day.
     """
-    dates = model.dates_among(names)
+    dates = model.policy.dates_among(names)
     if not dates:
         return model.program.columns, ()
     columns = [date.column for date in dates]

@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -267,11 +267,7 @@ class CreditModel:
         frame = read(table) if self.policy.dates else table
         if not self.policy.dates or isinstance(frame, np.ndarray):
             return []
-        return self.dates_among([str(name) for name in frame.columns])
-
-    def dates_among(self, names: Collection[str]) -> list[DateSpec]:
-        """Return the dates of the policy that a table with such columns has not as numbers."""
-        return [d for d in self.policy.dates if d.column in names or d.name not in names]
+        return self.policy.dates_among([str(name) for name in frame.columns])
 
     def check(self, rows: NDArray[np.float32]) -> list[Problem]:
         """Return what the policy does not take as it is: limits passed, categories never seen.

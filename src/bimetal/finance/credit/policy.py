@@ -9,7 +9,7 @@ function, and the policy has an id of its own.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -181,6 +181,10 @@ class Policy:
         if self.refer is not None and self.refer[0] <= points < self.refer[1]:
             return "refer"
         return "approve" if points >= self.cutoff else "decline"
+
+    def dates_among(self, names: Collection[str]) -> list[DateSpec]:
+        """Return the dates that a table with such columns has not as numbers."""
+        return [d for d in self.dates if d.column in names or d.name not in names]
 
     @property
     def approval_points(self) -> int:
