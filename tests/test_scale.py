@@ -416,7 +416,7 @@ def test_a_task_lost_for_good_ends_the_job_and_the_others_are_cancelled() -> Non
 
 
 def test_a_worker_that_does_not_find_the_file_says_where_it_must_be(tmp_path: Path) -> None:
-    job = Job("in.parquet", str(tmp_path / "in.parquet"), (), 10, pa.schema([]))
+    job = Job("in.parquet", str(tmp_path / "in.parquet"), (), 10, pa.schema([]), (), ())
     with pytest.raises(FileNotFoundError) as caught:
         score_part(recipe_of(toy_model(0)), job, Part((0,), 0, 5), None)
     assert "shared disk" in " ".join(caught.value.__notes__)

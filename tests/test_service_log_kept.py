@@ -138,7 +138,9 @@ def test_what_became_of_records_comes_back() -> None:
         assert type(came) is type(error)
         assert str(came) == str(error)
         assert getattr(came, "first", None) == getattr(error, "first", None)
-    assert type(read_outcome(written_outcome(OSError("disk"), [])[4:], [])) is LogUnavailable
+    unforeseen = read_outcome(written_outcome(ValueError("Ms Jones"), [])[4:], [])
+    assert type(unforeseen) is LogUnavailable
+    assert str(unforeseen) == "it failed (ValueError)"
 
 
 # --- a log that is kept

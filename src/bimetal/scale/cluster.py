@@ -17,7 +17,7 @@ from typing import Any
 
 from bimetal.errors import DataError, MissingExtraError
 from bimetal.scale.job import Job, Recipe
-from bimetal.tables import Part, Source, column_names, open_part, parts_of
+from bimetal.tables import Part, Source, open_part, parts_of
 
 __all__ = ["PART_ROWS", "Cluster", "in_order"]
 
@@ -213,9 +213,8 @@ def score_part(recipe: Recipe, job: Job, part: Part, rows: Any) -> Any:
         with pa.ipc.open_stream(rows) as reader:
             return _packed(job.scored(scores, reader, part.first_row), job.schema)
     try:
-        columns, others = scores.inputs(column_names(job.path))
-        keep = [*job.keep, *others]
-        with open_part(job.path, part, columns, keep, job.batch_rows) as source:
+        keep = [*job.keep, *job.others]
+        with open_part(job.path, part, job.columns, keep, job.batch_rows) as source:
             return _packed(job.scored(scores, source.batches, part.first_row), job.schema)
     except FileNotFoundError as error:
         error.add_note("every worker must find the file at this path: put it on a shared disk")

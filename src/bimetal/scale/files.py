@@ -94,7 +94,8 @@ def score_file(
     columns, others = inputs(scores, data)
     with open_source(data, columns, [*keep, *others], missing, batch_rows) as source:
         schema = scores.schema([source.schema.field(name) for name in keep])
-        job = Job(str(data), str(data.resolve()), tuple(keep), batch_rows, schema)
+        where = str(data), str(data.resolve())
+        job = Job(*where, tuple(keep), batch_rows, schema, columns, others)
         yield 0
         found = cluster.scored(job, source) if cluster else job.scored(scores, source.batches)
         with closing(found), open_sink(out, schema) as write:
@@ -104,7 +105,7 @@ def score_file(
                 yield tally.n_rows
 
 
-def inputs(scores: Scores, data: Path) -> tuple[Sequence[Column], Sequence[str]]:
+def inputs(scores: Scores, data: Path) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """Return what is read of a file: see `Scores.inputs`, whose errors name the file here."""
     try:
         return scores.inputs(column_names(data))

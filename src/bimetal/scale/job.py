@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bimetal.columns import Column
 from bimetal.errors import DataError, FormatError
 from bimetal.finance.credit.model import CreditModel
 from bimetal.format import dumps, loads
@@ -118,6 +119,8 @@ class Job:
     batch_rows : int
     schema : pyarrow.Schema
         Of the scores.
+    columns, others : tuple
+        What is read of the file: see `Scores.inputs`.
     """
 
     data: str
@@ -125,6 +128,8 @@ class Job:
     keep: tuple[str, ...]
     batch_rows: int
     schema: Any
+    columns: tuple[Column, ...]
+    others: tuple[str, ...]
 
     def scored(self, scores: Scores, batches: Iterable[Any], n_before: int = 0) -> Generator[Any]:
         """Yield the scores of batches that begin at a row of the file.

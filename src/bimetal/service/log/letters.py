@@ -83,7 +83,7 @@ def written_outcome(outcome: Sequence[Entry] | Exception, records: Sequence[Reco
     if isinstance(outcome, DuplicateRequest):
         return _letter(["duplicate", str(outcome), _of_entry(outcome.first, None)])
     if isinstance(outcome, Exception):
-        return _letter(["data" if isinstance(outcome, DataError) else "unavailable", str(outcome)])
+        return _letter(_told(outcome))
     entries = [_of_entry(*pair) for pair in zip(outcome, records, strict=True)]
     return _letter(["entries", entries])
 
@@ -96,6 +96,14 @@ def read_outcome(body: bytes, records: Sequence[Record]) -> list[Entry] | Bimeta
     if kind == "duplicate":
         return DuplicateRequest(told, _entry(more[0], None))
     return DataError(told) if kind == "data" else LogUnavailable(told)
+
+
+def _told(error: Exception) -> list[str]:
+    """Return kind and words of an error; of one that nobody foresaw the type only: its words may be data."""
+    if isinstance(error, DataError):
+        return ["data", str(error)]
+    is_known = isinstance(error, LogUnavailable)
+    return ["unavailable", str(error) if is_known else f"it failed ({type(error).__name__})"]
 
 
 def _letter(value: Any) -> bytes:
