@@ -6,7 +6,6 @@ everything, because no row of it can be trusted.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -102,7 +101,10 @@ class CreditScores(Scores):
         if dates := self.model.policy.dates_among(table.column_names):
             table, wrong = dated(table, dates, self._as_of or "")
         rows = self._rows(table)
-        problems, is_refused = self._problems(rows, wrong)
+        # What is wrong with a date is said once, and not again of the number that it did not give.
+        spoiled, made = {problem.row for problem in wrong}, {date.name for date in dates}
+        found = [p for p in self._found(rows) if p.row not in spoiled or p.column not in made]
+        problems, is_refused = self._problems(len(rows), [*wrong, *found])
         points = self.engine.run(rows)[:, 0].astype(np.int64)
         decisions = self._decisions(points, is_refused)
         absent = is_refused if is_refused.any() else None
@@ -164,18 +166,18 @@ class CreditScores(Scores):
         for k in range(self.n_reasons):
             yield pa.array(np.ascontiguousarray(cost[:, k]), mask=cost[:, k] >= 0)
 
-    def _problems(self, rows: Rows, wrong: Sequence[Problem]) -> tuple[Any, Mask]:
+    def _problems(self, n_rows: int, found: Sequence[Problem]) -> tuple[Any, Mask]:
         """Return what is wrong with each row as text, null where nothing is, and what is refused."""
         import pyarrow as pa
 
-        is_refused = np.zeros(len(rows), bool)
+        is_refused = np.zeros(n_rows, bool)
         said: dict[int, list[str]] = {}
-        for problem in chain(wrong, self._found(rows)):
+        for problem in found:
             said.setdefault(problem.row, []).append(f"{problem.column}: {problem.message}")
             is_refused[problem.row] |= problem.is_refused
         if not said:
-            return pa.nulls(len(rows), pa.string()), is_refused
-        texts: list[str | None] = [None] * len(rows)
+            return pa.nulls(n_rows, pa.string()), is_refused
+        texts: list[str | None] = [None] * n_rows
         for row, messages in said.items():
             texts[row] = "; ".join(messages)
         return pa.array(texts, pa.string()), is_refused

@@ -90,9 +90,9 @@ def dated(table: Any, dates: Sequence[DateSpec], as_of: str) -> tuple[Any, list[
 
     if as_of in table.column_names:
         days = read(as_of)
-        unknown = np.flatnonzero(np.isnat(days)).tolist()
+        unknown = set(np.flatnonzero(np.isnat(days)).tolist()) - {p.row for p in problems}
         told = "the day of the application expected, to count back from"
-        problems += [Problem(row, as_of, "date", told, True) for row in unknown]
+        problems += [Problem(row, as_of, "date", told, True) for row in sorted(unknown)]
     else:
         days = np.broadcast_to(_day(as_of), table.num_rows)
     for date in dates:
